@@ -1,0 +1,172 @@
+/**
+ * Every error that leaves a module has a code from the table below. The code decides the HTTP status, the
+ * WebSocket close code, whether trying again can help, and the advice that follows the message.
+ * `docs/errors.md` lists the same table; a test holds the two together.
+ */
+
+interface ErrorKind {
+  /** HTTP status of a response that carries it. */
+  readonly status: number
+  /** WebSocket close code (RFC 6455 section 7.4: 4000-4999 are the application's). */
+  readonly close: number
+  /** Whether the same request may succeed later, unchanged. */
+  readonly retryable: boolean
+  /** What the reader of the message should do. */
+  readonly advice: string
+}
+
+const kind = (status: number, close: number, retryable: boolean, advice: string): ErrorKind => ({
+  status,
+  close,
+  retryable,
+  advice,
+})
+
+export const errorKinds = {
+  BAD_BROADCAST_ID: kind(
+    400,
+    4400,
+    false,
+    'Use 1 to 63 of a-z, 0-9 and "-", beginning with a letter or digit.',
+  ),
+  BAD_TRACK_NAME: kind(
+    400,
+    4400,
+    false,
+    'Use 1 to 32 of a-z, 0-9 and "-", beginning with a letter or digit.',
+  ),
+  BAD_MESSAGE: kind(400, 4400, false, 'Send messages as docs/wire-protocol.md describes them.'),
+  BAD_CATALOG: kind(400, 4400, false, 'Send a catalog as docs/wire-protocol.md describes it.'),
+  BAD_POSITION: kind(
+    400,
+    4400,
+    false,
+    'Use live, start, a span such as -30s, an ISO time, or @ and an offset.',
+  ),
+  MESSAGE_TOO_LARGE: kind(413, 4413, false, 'Send smaller messages; the limit is in the welcome message.'),
+  FRAME_TOO_LARGE: kind(413, 4413, false, 'Lower the bitrate or the picture size.'),
+  UNSUPPORTED_VERSION: kind(
+    400,
+    4406,
+    false,
+    'Reload the page: it speaks a protocol version this gateway does not.',
+  ),
+  HELLO_TIMEOUT: kind(408, 4408, true, 'Send the hello message as soon as the socket is open.'),
+  OUT_OF_ORDER: kind(
+    409,
+    4400,
+    false,
+    'Number frames upwards from the number that the welcome message names.',
+  ),
+  BROADCAST_NOT_FOUND: kind(404, 4404, false, 'Check the id against the list of broadcasts.'),
+  BROADCAST_BUSY: kind(
+    409,
+    4409,
+    true,
+    'Another publisher is live under this id. Choose another id, or wait until it ends.',
+  ),
+  BROADCAST_TAKEN_OVER: kind(
+    409,
+    4410,
+    false,
+    'The same publisher goes on over a newer connection; close this one.',
+  ),
+  BROADCAST_DELETED: kind(410, 4411, false, 'The broadcast was deleted while it was in use.'),
+  VIEWER_TOO_SLOW: kind(429, 4429, true, 'Join again; the connection took less than the broadcast gives.'),
+  TOO_MANY: kind(503, 4503, true, 'The gateway is at its limit. Try again later, or another gateway.'),
+  SHUTTING_DOWN: kind(503, 4503, true, 'The gateway is stopping. Connect again.'),
+  LOG_UNREACHABLE: kind(503, 4503, true, 'Check BOOTSTRAP_SERVERS, and that a broker listens there.'),
+  LOG_AUTHENTICATION: kind(503, 4503, false, 'Check SASL_USERNAME, SASL_PASSWORD and SASL_MECHANISMS.'),
+  LOG_AUTHORIZATION: kind(
+    503,
+    4503,
+    false,
+    'Give the user of SASL_USERNAME the rights that docs/kafka.md lists.',
+  ),
+  LOG_TLS: kind(503, 4503, false, 'Check SECURITY_PROTOCOL against the listener in BOOTSTRAP_SERVERS.'),
+  LOG_OVERLOADED: kind(503, 4503, true, 'The log does not keep up. Wait, or lower the bitrate.'),
+  LOG_FULL: kind(507, 4503, true, 'Free space where DATA_DIR is.'),
+  LOG_CORRUPT: kind(
+    500,
+    1011,
+    false,
+    'The stored data is damaged; docs/record-format.md tells what is checked.',
+  ),
+  LOG_CLOSED: kind(503, 4503, true, 'The log was closed. Connect again.'),
+  LOG_FAILED: kind(500, 1011, true, 'See the cause in the log of the gateway.'),
+  TOPIC_NOT_FOUND: kind(404, 4404, false, 'Check the id against the list of broadcasts.'),
+  TOPIC_REFUSED: kind(
+    503,
+    4503,
+    false,
+    'Check TOPIC_PREFIX and REPLICATION_FACTOR against what the cluster allows.',
+  ),
+  OFFSET_OUT_OF_RANGE: kind(
+    416,
+    4416,
+    false,
+    'Retention removed that position; start from an offset that is still there.',
+  ),
+  DATA_DIR_UNUSABLE: kind(
+    500,
+    1011,
+    false,
+    'Set DATA_DIR to a folder that this user may write, and no other gateway uses.',
+  ),
+  PORT_UNUSABLE: kind(
+    500,
+    1011,
+    false,
+    'Set HTTP_PORT to a free port, or HTTP_HOST to an address of this machine.',
+  ),
+  BAD_CONFIG: kind(500, 1011, false, 'docs/configuration.md lists every setting.'),
+  GATEWAY_UNREACHABLE: kind(503, 1011, true, 'Check --url, and that a gateway runs there.'),
+  INTERNAL: kind(500, 1011, false, 'This is a defect. The log of the gateway has the details.'),
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof errorKinds
+
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(errorKinds, text)
+
+export class FramelogError extends Error {
+  override readonly name = 'FramelogError'
+  readonly code: ErrorCode
+
+  /** @param message says what happened; the advice of the code says what to do. */
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+
+  get status(): number {
+    return errorKinds[this.code].status
+  }
+
+  get closeCode(): number {
+    return errorKinds[this.code].close
+  }
+
+  get retryable(): boolean {
+    return errorKinds[this.code].retryable
+  }
+
+  get advice(): string {
+    return errorKinds[this.code].advice
+  }
+
+  /** One line for a person: what happened, the code, what to do. */
+  toLine(): string {
+    return `${this.message} [${this.code}]. ${this.advice}`
+  }
+
+  toJSON(): { code: ErrorCode; message: string; advice: string; retryable: boolean } {
+    return { code: this.code, message: this.message, advice: this.advice, retryable: this.retryable }
+  }
+}
+
+/** Passes coded errors through and wraps anything else, keeping it as the cause. */
+export function toFramelogError(error: unknown, code: ErrorCode = 'INTERNAL'): FramelogError {
+  if (error instanceof FramelogError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new FramelogError(code, message, { cause: error })
+}

@@ -1,0 +1,233 @@
+/**
+ * The record: how a frame, and what stands around it, is laid out in a log record.
+ * `docs/record-format.md` is the same in words, with readers in other languages; `test/golden` holds records
+ * that every later version must read.
+ *
+ * A frame's key is its track's name. Keys of everything else begin with a dot, which no track name does.
+ * Header values are ASCII: decimal integers, or hexadecimal for the checksum.
+ */
+import { crc32 } from 'node:zlib'
+import { decodeText, encodeText } from '../core/text.ts'
+import type { Frame } from '../media/frame.ts'
+import { isTrackName, type Micros, type Millis, type Offset } from '../units.ts'
+import type { Header, LogRecord, NewRecord } from './log.ts'
+
+export const formatVersion = '1'
+
+/** Which claim of which session wrote a record. */
+export interface Claimed {
+  /** Offset of the claim's session record. */
+  readonly epoch: Offset
+  /** 8 characters of a-z and 0-9. */
+  readonly session: string
+}
+
+export interface FrameEntry extends Claimed {
+  readonly kind: 'frame'
+  readonly sequence: number
+  readonly frame: Frame
+  /** Reading forward from here meets the catalog and the keyframe that this frame needs. */
+  readonly start?: Offset
+}
+
+export interface CatalogEntry extends Claimed {
+  readonly kind: 'catalog'
+  /** UTF-8 JSON of a Catalog; not checked here. */
+  readonly catalog: Uint8Array
+  readonly start?: Offset
+}
+
+/** A claim: whoever appended the latest one holds the broadcast. Its epoch is the offset it gets. */
+export interface SessionEntry {
+  readonly kind: 'session'
+  readonly session: string
+  /** SHA-256 of the publisher's resume token, hexadecimal. */
+  readonly resumeHash: string
+  /** Tells this claim apart from every other. */
+  readonly nonce: string
+  /** Names the gateway that claims. */
+  readonly gateway: string
+}
+
+/** Numbers `from` to `to` were dropped before the log and will never come. */
+export interface GapEntry extends Claimed {
+  readonly kind: 'gap'
+  readonly from: number
+  readonly to: number
+  readonly reason: string
+}
+
+export interface EndEntry extends Claimed {
+  readonly kind: 'end'
+  readonly reason: string
+}
+
+export type WrittenEntry = FrameEntry | CatalogEntry | SessionEntry | GapEntry | EndEntry
+
+/** What a reader skips: written by something else, by a later version, or damaged. */
+export type SkippedEntry =
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'corrupt'; readonly reason: string }
+
+export type Entry = WrittenEntry | SkippedEntry
+
+export const controlKeys = { session: '.session', catalog: '.catalog', gap: '.gap', end: '.end' } as const
+
+const checksum = (bytes: Uint8Array): string => crc32(bytes).toString(16).padStart(8, '0')
+
+/** @returns a record that borrows the entry's bytes */
+export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
+  const headers: Header[] = [['v', formatVersion]]
+  if (entry.kind === 'session') {
+    const { session, resumeHash, nonce, gateway } = entry
+    const value = encodeText(JSON.stringify({ session, resumeHash, nonce, gateway }))
+    return { key: controlKeys.session, value, headers, timestamp }
+  }
+  headers.push(['s', entry.session], ['e', String(entry.epoch)])
+  switch (entry.kind) {
+    case 'frame': {
+      const { frame } = entry
+      headers.push(['n', String(entry.sequence)], ['t', String(frame.timestamp)])
+      if (frame.duration !== undefined) headers.push(['d', String(frame.duration)])
+      if (frame.decodeTimestamp !== undefined && frame.decodeTimestamp !== frame.timestamp) {
+        headers.push(['dt', String(frame.decodeTimestamp)])
+      }
+      if (frame.keyframe) headers.push(['k', '1'])
+      if (frame.capturedAt !== undefined) headers.push(['c', String(Math.round(frame.capturedAt))])
+      if (entry.start !== undefined) headers.push(['start', String(entry.start)])
+      headers.push(['crc', checksum(frame.data)])
+      return { key: frame.track, value: frame.data, headers, timestamp }
+    }
+    case 'catalog':
+      if (entry.start !== undefined) headers.push(['start', String(entry.start)])
+      headers.push(['crc', checksum(entry.catalog)])
+      return { key: controlKeys.catalog, value: entry.catalog, headers, timestamp }
+    case 'gap': {
+      const { from, to, reason } = entry
+      return {
+        key: controlKeys.gap,
+        value: encodeText(JSON.stringify({ from, to, reason })),
+        headers,
+        timestamp,
+      }
+    }
+    case 'end':
+      return {
+        key: controlKeys.end,
+        value: encodeText(JSON.stringify({ reason: entry.reason })),
+        headers,
+        timestamp,
+      }
+    default:
+      return entry satisfies never
+  }
+}
+
+/** Never throws: bytes of other writers are untrusted. The entry's bytes are the record's. */
+export function decodeRecord(record: LogRecord): Entry {
+  const fields = new Map<string, string>(record.headers)
+  const version = fields.get('v')
+  if (version === undefined) return unknown('no format version')
+  if (version !== formatVersion) return unknown(`format version ${version.slice(0, 8)}`)
+  if (record.key === controlKeys.session) return decodeSession(record.value)
+
+  const epoch = integer(fields.get('e'))
+  const session = fields.get('s')
+  if (epoch === undefined || epoch < 0 || session === undefined || !sessionPattern.test(session)) {
+    return unknown('no session or epoch')
+  }
+  const claimed = { epoch: epoch as Offset, session }
+  const expected = fields.get('crc')
+  if (expected !== undefined && expected !== checksum(record.value)) {
+    return {
+      kind: 'corrupt',
+      reason: `checksum ${checksum(record.value)} where the header says ${expected.slice(0, 8)}`,
+    }
+  }
+  const startField = integer(fields.get('start'))
+  const start = startField === undefined || startField < 0 ? {} : { start: startField as Offset }
+
+  switch (record.key) {
+    case controlKeys.catalog:
+      return { kind: 'catalog', ...claimed, ...start, catalog: record.value }
+    case controlKeys.gap:
+      return decodeGap(record.value, claimed)
+    case controlKeys.end:
+      return { kind: 'end', ...claimed, reason: text(json(record.value)?.reason) }
+    default:
+      return decodeFrame(record, fields, claimed, start)
+  }
+}
+
+function decodeFrame(
+  record: LogRecord,
+  fields: ReadonlyMap<string, string>,
+  claimed: Claimed,
+  start: { start?: Offset },
+): Entry {
+  if (!isTrackName(record.key)) return unknown('the key names no track')
+  const sequence = integer(fields.get('n'))
+  const timestamp = integer(fields.get('t'))
+  if (sequence === undefined || sequence < 0 || timestamp === undefined) return unknown('no number or time')
+  const duration = integer(fields.get('d'))
+  const decodeTimestamp = integer(fields.get('dt'))
+  const capturedAt = integer(fields.get('c'))
+  const frame: Frame = {
+    track: record.key,
+    timestamp: timestamp as Micros,
+    keyframe: fields.get('k') === '1',
+    data: record.value,
+    ...(duration === undefined ? {} : { duration: duration as Micros }),
+    ...(decodeTimestamp === undefined ? {} : { decodeTimestamp: decodeTimestamp as Micros }),
+    ...(capturedAt === undefined ? {} : { capturedAt: capturedAt as Millis }),
+  }
+  return { kind: 'frame', ...claimed, ...start, sequence, frame }
+}
+
+const sessionPattern = /^[a-z0-9]{8}$/
+
+function decodeSession(value: Uint8Array): Entry {
+  const { session, resumeHash, nonce, gateway } = json(value) ?? {}
+  if (typeof session !== 'string' || !sessionPattern.test(session))
+    return unknown('a session record without its id')
+  return {
+    kind: 'session',
+    session,
+    resumeHash: text(resumeHash),
+    nonce: text(nonce),
+    gateway: text(gateway),
+  }
+}
+
+function decodeGap(value: Uint8Array, claimed: Claimed): Entry {
+  const { from, to, reason } = json(value) ?? {}
+  if (
+    !Number.isSafeInteger(from) ||
+    !Number.isSafeInteger(to) ||
+    Number(from) < 0 ||
+    Number(to) < Number(from)
+  ) {
+    return unknown('a gap record without its numbers')
+  }
+  return { kind: 'gap', ...claimed, from: Number(from), to: Number(to), reason: text(reason) }
+}
+
+const unknown = (reason: string): Entry => ({ kind: 'unknown', reason })
+
+const text = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 256) : '')
+
+function integer(field: string | undefined): number | undefined {
+  if (field === undefined || !/^-?\d{1,16}$/.test(field)) return undefined
+  const value = Number(field)
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+function json(bytes: Uint8Array): Record<string, unknown> | undefined {
+  if (bytes.byteLength > 64 * 1024) return undefined
+  try {
+    const value: unknown = JSON.parse(decodeText(bytes))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * Messages between page and gateway, one per binary WebSocket message; `docs/wire-protocol.md` is the same in
+ * words. The first byte is the type. A frame is binary from end to end; everything else is UTF-8 JSON.
+ * A type that this version does not know decodes as `unknown`: receivers count it and go on.
+ */
+import * as v from 'valibot'
+import { ByteReader, ByteWriter, OutOfBytes } from '../core/bytes.ts'
+import { decodeText, encodeText } from '../core/text.ts'
+import { FramelogError } from '../errors.ts'
+import { type Catalog, checkCatalog } from '../media/catalog.ts'
+import type { NumberedFrame } from '../media/frame.ts'
+import { isTrackName, type Micros, type Millis, type Offset } from '../units.ts'
+
+export const protocolVersion = 1
+/** WebSocket subprotocol that both sides name (RFC 6455 section 1.9). */
+export const subprotocol = 'framelog.1'
+
+export const messageLimits = {
+  /** Bytes of one message of any type but frame. */
+  control: 128 * 1024,
+  /** Bytes of one frame message. */
+  frame: 8 * 1024 * 1024,
+} as const
+
+const types = {
+  hello: 1,
+  welcome: 2,
+  catalog: 3,
+  frame: 4,
+  ack: 5,
+  state: 6,
+  gap: 7,
+  position: 8,
+  ping: 9,
+  pong: 10,
+  end: 11,
+  error: 12,
+} as const
+
+const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16 } as const
+
+const shortText = v.pipe(v.string(), v.maxLength(1024))
+const secret = v.pipe(v.string(), v.minLength(16), v.maxLength(128))
+const integer = v.pipe(v.number(), v.safeInteger())
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const session = v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/))
+const broadcastState = v.picklist(['waiting', 'live', 'interrupted', 'ended'])
+
+/** What a broadcast is doing: no frames yet, on air, its publisher is gone for the moment, over. */
+export type BroadcastState = v.InferOutput<typeof broadcastState>
+
+const schemas = {
+  /** The first message on either socket. */
+  hello: v.variant('role', [
+    v.looseObject({
+      role: v.literal('publish'),
+      version: count,
+      token: v.optional(shortText),
+      /** Proves on a later connection that it is the same publisher. */
+      resume: secret,
+      /** The session to go on with, where the page still holds its unacknowledged frames. */
+      session: v.optional(session),
+    }),
+    v.looseObject({
+      role: v.literal('watch'),
+      version: count,
+      token: v.optional(shortText),
+      /** `live`, `start`, `-30s`, an ISO 8601 time, or `@` and an offset. */
+      from: v.pipe(v.string(), v.maxLength(64)),
+    }),
+  ]),
+  /** The gateway's answer to hello. */
+  welcome: v.variant('role', [
+    v.looseObject({
+      role: v.literal('publish'),
+      version: count,
+      /** The gateway's wall clock, milliseconds. */
+      time: count,
+      gateway: shortText,
+      session,
+      /** Number of the first frame that the gateway expects; everything below is in the log. */
+      next: count,
+      /** Largest data of one frame, in bytes. */
+      maxFrameBytes: count,
+    }),
+    v.looseObject({
+      role: v.literal('watch'),
+      version: count,
+      time: count,
+      gateway: shortText,
+      state: broadcastState,
+    }),
+  ]),
+  /** All numbers up to this one are in the log and count. */
+  ack: v.looseObject({ sequence: count }),
+  state: v.looseObject({ state: broadcastState, reason: v.optional(shortText) }),
+  /** Frames that the receiver will not get. */
+  gap: v.looseObject({ frames: count, reason: shortText }),
+  /** The media time that a viewer shows: a replay runs ahead of it by no more than a window. */
+  position: v.looseObject({ session, timestamp: integer }),
+  ping: v.looseObject({ sent: v.number() }),
+  /** `sent` as it came; the gateway's wall clock when it answered. */
+  pong: v.looseObject({ sent: v.number(), time: count }),
+  /** No frame follows, unless a catalog comes first. */
+  end: v.looseObject({ reason: shortText }),
+  error: v.looseObject({ code: shortText, message: shortText, advice: shortText, retryable: v.boolean() }),
+} as const
+
+type Schemas = typeof schemas
+type JsonMessage = {
+  [Type in keyof Schemas]: { readonly type: Type } & v.InferOutput<Schemas[Type]>
+}[keyof Schemas]
+
+export interface CatalogMessage {
+  readonly type: 'catalog'
+  /** From the gateway: the session that the frames after it belong to; media clocks differ between sessions. */
+  readonly session?: string
+  readonly catalog: Catalog
+}
+
+export interface FrameMessage {
+  readonly type: 'frame'
+  readonly frame: NumberedFrame
+  /** From the gateway: where the frame stands in the log. */
+  readonly relayed?: {
+    readonly offset: Offset
+    /** The record's timestamp: the gateway's wall clock when it received the frame. */
+    readonly time: Millis
+  }
+}
+
+export interface UnknownMessage {
+  readonly type: 'unknown'
+  readonly code: number
+  readonly bytes: Uint8Array
+}
+
+export type KnownMessage = JsonMessage | CatalogMessage | FrameMessage
+export type Message = KnownMessage | UnknownMessage
+export type MessageOf<Type extends Message['type']> = Extract<Message, { type: Type }>
+
+const namesByCode = new Map<number, KnownMessage['type']>(
+  Object.entries(types).map(([name, code]) => [code, name as KnownMessage['type']]),
+)
+
+/** @returns owned bytes, ready to send */
+export function encodeMessage(message: KnownMessage): Uint8Array {
+  if (message.type === 'frame') return encodeFrame(message)
+  const { type, ...body } = message
+  const json = encodeText(JSON.stringify(body))
+  return new ByteWriter(1 + json.byteLength).u8(types[type]).bytes(json).finish()
+}
+
+/**
+ * @param bytes of one WebSocket message; a frame's data is a view of them
+ * @throws FramelogError BAD_MESSAGE, BAD_CATALOG, MESSAGE_TOO_LARGE, FRAME_TOO_LARGE
+ */
+export function decodeMessage(bytes: Uint8Array): Message {
+  const code = bytes[0]
+  if (code === undefined) throw new FramelogError('BAD_MESSAGE', 'An empty message')
+  if (code === types.frame) return decodeFrame(bytes)
+  if (bytes.byteLength > messageLimits.control) {
+    throw new FramelogError(
+      'MESSAGE_TOO_LARGE',
+      `A message of ${bytes.byteLength} bytes; the limit is ${messageLimits.control}`,
+    )
+  }
+  const type = namesByCode.get(code)
+  if (type === undefined || type === 'frame') return { type: 'unknown', code, bytes: bytes.subarray(1) }
+  const body = parseJson(bytes.subarray(1), type)
+  if (type === 'catalog') {
+    const parsed = v.safeParse(v.looseObject({ session: v.optional(session), catalog: v.unknown() }), body)
+    if (!parsed.success) throw badMessage(type, parsed.issues[0])
+    const catalog = checkCatalog(parsed.output.catalog)
+    return parsed.output.session === undefined
+      ? { type, catalog }
+      : { type, session: parsed.output.session, catalog }
+  }
+  const parsed = v.safeParse(schemas[type], body)
+  if (!parsed.success) throw badMessage(type, parsed.issues[0])
+  return { type, ...parsed.output } as JsonMessage
+}
+
+/*
+ * frame = type u8, flags u8, length of the track's name u8, the name, number i64, timestamp i64,
+ *         [duration i64] [decode timestamp i64] [captured at i64] [offset i64, record's time i64], data
+ */
+function encodeFrame({ frame, relayed }: FrameMessage): Uint8Array {
+  const { track, duration, decodeTimestamp, capturedAt, data } = frame
+  let bits = frame.keyframe ? flags.keyframe : 0
+  let length = 3 + track.length + 16 + data.byteLength
+  if (duration !== undefined) [bits, length] = [bits | flags.duration, length + 8]
+  if (decodeTimestamp !== undefined) [bits, length] = [bits | flags.decodeTimestamp, length + 8]
+  if (capturedAt !== undefined) [bits, length] = [bits | flags.capturedAt, length + 8]
+  if (relayed !== undefined) [bits, length] = [bits | flags.relayed, length + 16]
+
+  const writer = new ByteWriter(length).u8(types.frame).u8(bits).u8(track.length).latin1(track)
+  writer.i64(frame.sequence).i64(frame.timestamp)
+  if (duration !== undefined) writer.i64(duration)
+  if (decodeTimestamp !== undefined) writer.i64(decodeTimestamp)
+  if (capturedAt !== undefined) writer.i64(Math.round(capturedAt))
+  if (relayed !== undefined) writer.i64(relayed.offset).i64(relayed.time)
+  return writer.bytes(data).finish()
+}
+
+function decodeFrame(bytes: Uint8Array): FrameMessage {
+  if (bytes.byteLength > messageLimits.frame) {
+    throw new FramelogError(
+      'FRAME_TOO_LARGE',
+      `A frame of ${bytes.byteLength} bytes; the limit is ${messageLimits.frame}`,
+    )
+  }
+  try {
+    const reader = new ByteReader(bytes)
+    reader.u8()
+    const bits = reader.u8()
+    const track = reader.latin1(reader.u8())
+    if (!isTrackName(track)) throw new FramelogError('BAD_TRACK_NAME', 'A frame without the name of a track')
+    const sequence = reader.i64()
+    if (sequence < 0) throw new FramelogError('BAD_MESSAGE', 'A frame with a negative number')
+    const timestamp = reader.i64() as Micros
+    const duration = bits & flags.duration ? { duration: reader.i64() as Micros } : {}
+    if (duration.duration !== undefined && duration.duration < 0) {
+      throw new FramelogError('BAD_MESSAGE', 'A frame with a negative duration')
+    }
+    const decodeTimestamp = bits & flags.decodeTimestamp ? { decodeTimestamp: reader.i64() as Micros } : {}
+    const capturedAt = bits & flags.capturedAt ? { capturedAt: reader.i64() as Millis } : {}
+    const relayed =
+      bits & flags.relayed
+        ? { relayed: { offset: reader.i64() as Offset, time: reader.i64() as Millis } }
+        : {}
+    const keyframe = (bits & flags.keyframe) !== 0
+    const data = reader.rest()
+    if (data.byteLength === 0) throw new FramelogError('BAD_MESSAGE', 'A frame without data')
+    return {
+      type: 'frame',
+      frame: { track, sequence, timestamp, ...duration, ...decodeTimestamp, ...capturedAt, keyframe, data },
+      ...relayed,
+    }
+  } catch (error) {
+    if (error instanceof OutOfBytes) {
+      throw new FramelogError('BAD_MESSAGE', `A frame that ends early: ${error.message}`, { cause: error })
+    }
+    throw error
+  }
+}
+
+function parseJson(bytes: Uint8Array, type: string): unknown {
+  try {
+    return JSON.parse(decodeText(bytes))
+  } catch (cause) {
+    throw new FramelogError('BAD_MESSAGE', `A ${type} message that is not JSON`, { cause })
+  }
+}
+
+function badMessage(type: string, issue: v.BaseIssue<unknown>): FramelogError {
+  const path = v.getDotPath(issue)
+  return new FramelogError('BAD_MESSAGE', `A ${type} message whose ${path ?? 'body'} is not as described`)
+}
