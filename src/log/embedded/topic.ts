@@ -1,0 +1,105 @@
+/** One topic of the embedded log: what the process knows of it, and who follows it. */
+import type { FramelogError } from '../../errors.ts'
+import type { Offset } from '../../units.ts'
+import type { Chunk, LogRecord, TailSink, Topic } from '../log.ts'
+
+export interface StoredTopic {
+  readonly id: string
+  /** The first part of its records' keys. Never used again after a deletion. */
+  readonly number: number
+  readonly compact: boolean
+}
+
+export class EmbeddedTopic {
+  readonly topic: Topic
+  readonly stored: StoredTopic
+  /** Offset that the next append gets; runs ahead of `end` while commits are under way. */
+  next: number
+  /** The first offset whose commit is still to come. */
+  end: number
+  /** Bytes of appends that are not committed yet. */
+  waitingBytes = 0
+  /** Compact topics only: the offset that holds each key. */
+  readonly offsetOfKey = new Map<string, number>()
+  readonly #tails = new Set<EmbeddedTail>()
+
+  constructor(topic: Topic, stored: StoredTopic, next: number) {
+    this.topic = topic
+    this.stored = stored
+    this.next = next
+    this.end = next
+  }
+
+  committed(records: readonly LogRecord[], end: number): void {
+    this.end = end
+    const chunk: Chunk = { records, next: end as Offset, end: end as Offset }
+    for (const tail of this.#tails) tail.offer(chunk)
+  }
+
+  follow(from: Offset, sink: TailSink, readAt: (from: Offset) => Chunk): EmbeddedTail {
+    const tail = new EmbeddedTail(from, sink, readAt, () => this.#tails.delete(tail))
+    this.#tails.add(tail)
+    tail.start()
+    return tail
+  }
+
+  finish(error: FramelogError): void {
+    for (const tail of [...this.#tails]) tail.finish(error)
+  }
+}
+
+/**
+ * Reads from the store until it has caught up, then takes committed records as they come.
+ * Reading goes chunk by chunk, each in a turn of its own, so that a deep tail holds up nobody.
+ */
+export class EmbeddedTail {
+  #next: Offset
+  #state: 'reading' | 'live' | 'closed' = 'reading'
+  readonly #sink: TailSink
+  readonly #readAt: (from: Offset) => Chunk
+  readonly #onClose: () => void
+
+  constructor(from: Offset, sink: TailSink, readAt: (from: Offset) => Chunk, onClose: () => void) {
+    this.#next = from
+    this.#sink = sink
+    this.#readAt = readAt
+    this.#onClose = onClose
+  }
+
+  start(): void {
+    setImmediate(() => this.#read())
+  }
+
+  /** A commit happened. While reading, the store has it too, and the reading meets it there. */
+  offer(chunk: Chunk): void {
+    if (this.#state !== 'live') return
+    this.#next = chunk.next
+    this.#sink.onChunk(chunk)
+  }
+
+  finish(error: FramelogError): void {
+    if (this.#state === 'closed') return
+    this.close()
+    setImmediate(() => this.#sink.onEnd(error))
+  }
+
+  close(): void {
+    this.#state = 'closed'
+    this.#onClose()
+  }
+
+  #read(): void {
+    if (this.#state !== 'reading') return
+    let chunk: Chunk
+    try {
+      chunk = this.#readAt(this.#next)
+    } catch (error) {
+      this.finish(error as FramelogError)
+      return
+    }
+    this.#next = chunk.next
+    if (chunk.next >= chunk.end) this.#state = 'live'
+    if (chunk.records.length > 0) this.#sink.onChunk(chunk)
+    if (this.#state === 'reading') this.start()
+  }
+}
