@@ -20,21 +20,20 @@ export interface Claimed {
   readonly epoch: Offset
   /** 8 characters of a-z and 0-9. */
   readonly session: string
+  /** Reading forward from here meets the catalog and the keyframe of the GOP that the record belongs to. */
+  readonly start?: Offset
 }
 
 export interface FrameEntry extends Claimed {
   readonly kind: 'frame'
   readonly sequence: number
   readonly frame: Frame
-  /** Reading forward from here meets the catalog and the keyframe that this frame needs. */
-  readonly start?: Offset
 }
 
 export interface CatalogEntry extends Claimed {
   readonly kind: 'catalog'
   /** UTF-8 JSON of a Catalog; not checked here. */
   readonly catalog: Uint8Array
-  readonly start?: Offset
 }
 
 /** A claim: whoever appended the latest one holds the broadcast. Its epoch is the offset it gets. */
@@ -84,6 +83,7 @@ export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
     return { key: controlKeys.session, value, headers, timestamp }
   }
   headers.push(['s', entry.session], ['e', String(entry.epoch)])
+  if (entry.start !== undefined) headers.push(['start', String(entry.start)])
   switch (entry.kind) {
     case 'frame': {
       const { frame } = entry
@@ -94,12 +94,10 @@ export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
       }
       if (frame.keyframe) headers.push(['k', '1'])
       if (frame.capturedAt !== undefined) headers.push(['c', String(Math.round(frame.capturedAt))])
-      if (entry.start !== undefined) headers.push(['start', String(entry.start)])
       headers.push(['crc', checksum(frame.data)])
       return { key: frame.track, value: frame.data, headers, timestamp }
     }
     case 'catalog':
-      if (entry.start !== undefined) headers.push(['start', String(entry.start)])
       headers.push(['crc', checksum(entry.catalog)])
       return { key: controlKeys.catalog, value: entry.catalog, headers, timestamp }
     case 'gap': {
@@ -136,7 +134,12 @@ export function decodeRecord(record: LogRecord): Entry {
   if (epoch === undefined || epoch < 0 || session === undefined || !sessionPattern.test(session)) {
     return unknown('no session or epoch')
   }
-  const claimed = { epoch: epoch as Offset, session }
+  const start = integer(fields.get('start'))
+  const claimed: Claimed = {
+    epoch: epoch as Offset,
+    session,
+    ...(start === undefined || start < 0 ? {} : { start: start as Offset }),
+  }
   const expected = fields.get('crc')
   if (expected !== undefined && expected !== checksum(record.value)) {
     return {
@@ -144,27 +147,20 @@ export function decodeRecord(record: LogRecord): Entry {
       reason: `checksum ${checksum(record.value)} where the header says ${expected.slice(0, 8)}`,
     }
   }
-  const startField = integer(fields.get('start'))
-  const start = startField === undefined || startField < 0 ? {} : { start: startField as Offset }
 
   switch (record.key) {
     case controlKeys.catalog:
-      return { kind: 'catalog', ...claimed, ...start, catalog: record.value }
+      return { kind: 'catalog', ...claimed, catalog: record.value }
     case controlKeys.gap:
       return decodeGap(record.value, claimed)
     case controlKeys.end:
       return { kind: 'end', ...claimed, reason: text(json(record.value)?.reason) }
     default:
-      return decodeFrame(record, fields, claimed, start)
+      return decodeFrame(record, fields, claimed)
   }
 }
 
-function decodeFrame(
-  record: LogRecord,
-  fields: ReadonlyMap<string, string>,
-  claimed: Claimed,
-  start: { start?: Offset },
-): Entry {
+function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, claimed: Claimed): Entry {
   if (!isTrackName(record.key)) return unknown('the key names no track')
   const sequence = integer(fields.get('n'))
   const timestamp = integer(fields.get('t'))
@@ -181,7 +177,7 @@ function decodeFrame(
     ...(decodeTimestamp === undefined ? {} : { decodeTimestamp: decodeTimestamp as Micros }),
     ...(capturedAt === undefined ? {} : { capturedAt: capturedAt as Millis }),
   }
-  return { kind: 'frame', ...claimed, ...start, sequence, frame }
+  return { kind: 'frame', ...claimed, sequence, frame }
 }
 
 const sessionPattern = /^[a-z0-9]{8}$/

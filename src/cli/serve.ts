@@ -1,0 +1,123 @@
+/** `framelog serve`: composes the log, the relay and the gateway, and stops them in order. */
+import { randomInt } from 'node:crypto'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import { startGateway } from '../gateway/gateway.ts'
+import type { Log } from '../log/log.ts'
+import { type LogOptions, openLog } from '../log/open.ts'
+import { createLogger, type Logger } from '../observe/logger.ts'
+import { Relay } from '../relay/relay.ts'
+import type { Millis } from '../units.ts'
+import { type Config, readConfig } from './config.ts'
+import { root, version } from './version.ts'
+
+const systemClock: Clock = {
+  now: () => Date.now() as Millis,
+  after(span, call) {
+    const timer = setTimeout(call, span)
+    return () => clearTimeout(timer)
+  },
+}
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
+
+const random = (length: number): string =>
+  Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
+
+export async function serve(): Promise<void> {
+  const config = readConfig(process.env)
+  const log = createLogger(config.LOG_LEVEL)
+  const records = await openLog(logOptions(config, log))
+  const gateway = `${hostname().slice(0, 40)}-${random(6)}`
+  const relay = new Relay({
+    log: records,
+    clock: systemClock,
+    gateway,
+    topicPrefix: config.TOPIC_PREFIX,
+    topicOptions: {
+      ...(config.RETENTION === undefined ? {} : { retention: config.RETENTION as Millis }),
+      ...(config.RETENTION_BYTES === undefined ? {} : { retentionBytes: config.RETENTION_BYTES }),
+    },
+    publisherGrace: config.PUBLISHER_GRACE,
+    random,
+    onEvent: event => {
+      if (event.kind === 'state')
+        log.info({ broadcast: event.id, viewers: event.viewers }, `broadcast is ${event.state}`)
+      else log.warn({ broadcast: event.id, code: event.error.code }, event.error.message)
+    },
+  })
+  try {
+    await relay.start()
+    const server = await startGateway({
+      relay,
+      clock: systemClock,
+      log,
+      gateway,
+      host: config.HTTP_HOST,
+      port: config.HTTP_PORT,
+      pages: join(root, 'build', 'pages'),
+      version: version(),
+    })
+    await greet(config, server.port, records)
+    stopOnSignal(log, server, records)
+  } catch (error) {
+    relay.close()
+    await records[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+function logOptions(config: Config, log: Logger): LogOptions {
+  const { BOOTSTRAP_SERVERS, DATA_DIR, EMBEDDED_SYNC } = config
+  if (BOOTSTRAP_SERVERS === undefined) return { backend: 'embedded', dir: DATA_DIR, sync: EMBEDDED_SYNC }
+  return {
+    backend: 'kafka',
+    bootstrapServers: BOOTSTRAP_SERVERS,
+    securityProtocol: config.SECURITY_PROTOCOL,
+    saslMechanism: config.SASL_MECHANISMS,
+    username: config.SASL_USERNAME,
+    password: config.SASL_PASSWORD,
+    replicationFactor: config.REPLICATION_FACTOR,
+    onWarning: line => log.warn(line),
+  }
+}
+
+/** One line with the address, and what acknowledged means with this log. */
+async function greet(config: Config, port: number, records: Log): Promise<void> {
+  const { backend, durability } = await records.describe()
+  const isOpen = config.HTTP_HOST === '0.0.0.0' || config.HTTP_HOST === '::'
+  const host = isOpen
+    ? '127.0.0.1'
+    : config.HTTP_HOST.includes(':')
+      ? `[${config.HTTP_HOST}]`
+      : config.HTTP_HOST
+  process.stdout.write(
+    `Framelog is at http://${host}:${port}/static/index.html (${backend} log: ${durability})\n`,
+  )
+  if (host !== '127.0.0.1' || isOpen) {
+    process.stderr.write(
+      'Browsers give a camera only to https pages and to 127.0.0.1; watching works over plain http.\n',
+    )
+  }
+}
+
+function stopOnSignal(log: Logger, server: AsyncDisposable, records: Log): void {
+  let stopping = false
+  const stop = (signal: string): void => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal }, 'stopping')
+    server[Symbol.asyncDispose]()
+      .then(() => records[Symbol.asyncDispose]())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.error({ error: String(error) }, 'could not stop in order')
+          process.exit(1)
+        },
+      )
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+}

@@ -1,0 +1,9 @@
+/** Time comes in as an argument, so that whoever tests owns it. */
+import type { Millis } from '../units.ts'
+
+export interface Clock {
+  /** Wall clock, milliseconds since the Unix epoch. */
+  now(): Millis
+  /** Calls once after a span of time, unless the returned function is called before. */
+  after(span: number, call: () => void): () => void
+}

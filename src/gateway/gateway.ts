@@ -1,0 +1,104 @@
+/** The gateway: pages, HTTP and sockets over one relay. */
+import { existsSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import fastifyStatic from '@fastify/static'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { FramelogError, toFramelogError } from '../errors.ts'
+import { broadcastId } from '../units.ts'
+import { type SocketContext, Sockets } from './sockets.ts'
+
+export interface GatewayOptions extends SocketContext {
+  readonly host: string
+  readonly port: number
+  /** Folder of the built pages. */
+  readonly pages: string
+  readonly version: { readonly version: string; readonly build_time: string }
+}
+
+export interface Gateway extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+}
+
+/** @throws FramelogError PORT_UNUSABLE */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const app = Fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true })
+  const sockets = new Sockets(options)
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    const isClients = error.statusCode !== undefined && error.statusCode < 500
+    sendError(
+      reply,
+      isClients ? new FramelogError('BAD_MESSAGE', error.message, { cause: error }) : toFramelogError(error),
+    )
+  })
+  app.setNotFoundHandler((request, reply) => {
+    reply
+      .code(404)
+      .send({ error: { code: 'NOT_FOUND', message: `There is nothing at ${request.url.slice(0, 200)}` } })
+  })
+  api(app, options)
+  await pages(app, options.pages)
+  app.server.on('upgrade', (request, stream, head) => sockets.upgrade(request, stream, head))
+  try {
+    await app.listen({ host: options.host, port: options.port, backlog: 1024 })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const why =
+      code === 'EADDRINUSE'
+        ? 'is taken'
+        : code === 'EACCES'
+          ? 'may not be used by this user'
+          : `cannot be used (${code})`
+    throw new FramelogError('PORT_UNUSABLE', `The address ${options.host}:${options.port} ${why}`, { cause })
+  }
+  const { port } = app.server.address() as AddressInfo
+  return {
+    host: options.host,
+    port,
+    async [Symbol.asyncDispose]() {
+      sockets.close()
+      options.relay.close()
+      await app.close()
+    },
+  }
+}
+
+function api(app: FastifyInstance, { relay, version }: GatewayOptions): void {
+  app.get('/ping', async () => ({ message: 'pong' }))
+  app.get('/version', async () => version)
+  app.get('/healthz', async () => ({ status: 'ok' }))
+  app.get('/readyz', async () => ({ status: 'ok' }))
+  app.get('/api/v1/broadcasts', async () => ({ broadcasts: relay.list() }))
+  app.get<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }) => {
+    const id = broadcastId(params.id)
+    const info = relay.get(id)
+    if (info === undefined) throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${id}`)
+    return info
+  })
+  app.delete<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }, reply) => {
+    await relay.delete(broadcastId(params.id))
+    return reply.code(204).send()
+  })
+}
+
+async function pages(app: FastifyInstance, folder: string): Promise<void> {
+  if (!existsSync(join(folder, 'index.html'))) {
+    app.get('/', async (_request, reply) =>
+      reply.code(503).type('text/plain').send('The pages are not built. Run make.\n'),
+    )
+    return
+  }
+  await app.register(fastifyStatic, {
+    root: folder,
+    wildcard: false,
+    index: ['index.html'],
+    maxAge: 0,
+    etag: true,
+  })
+  app.get('/watch/:id', async (_request, reply) => reply.sendFile('watch/index.html'))
+}
+
+function sendError(reply: FastifyReply, error: FramelogError): void {
+  reply.code(error.status).send({ error: error.toJSON() })
+}

@@ -1,0 +1,69 @@
+/** The watch socket: what the relay sends a viewer becomes messages, encoded once for all viewers. */
+import { FramelogError } from '../errors.ts'
+import type { BroadcastState, Packet, ViewerEvent, ViewerSink } from '../relay/packet.ts'
+import type { Watching } from '../relay/relay.ts'
+import type { BroadcastId, Micros } from '../units.ts'
+import {
+  encodeMessage,
+  type KnownMessage,
+  type Message,
+  type MessageOf,
+  protocolVersion,
+} from '../wire/message.ts'
+import type { Connection, ConnectionHandler } from './connection.ts'
+import type { SocketContext } from './sockets.ts'
+
+export class WatchSocket implements ConnectionHandler, ViewerSink {
+  readonly #context: SocketContext
+  readonly #id: BroadcastId
+  #watching: Watching | undefined
+  connection: Connection | undefined
+
+  constructor(context: SocketContext, id: BroadcastId) {
+    this.#context = context
+    this.#id = id
+  }
+
+  get buffered(): number {
+    return this.connection?.buffered ?? 0
+  }
+
+  drained(size: number): Promise<void> {
+    return this.connection?.drained(size) ?? Promise.resolve()
+  }
+
+  begin(state: BroadcastState): void {
+    const { gateway, clock } = this.#context
+    const time = clock.now()
+    this.connection?.send({ type: 'welcome', role: 'watch', version: protocolVersion, time, gateway, state })
+  }
+
+  send(packet: Packet): void {
+    packet.encoded ??= encodeMessage(toMessage(packet.event))
+    this.connection?.sendBytes(packet.encoded)
+  }
+
+  close(error: FramelogError): void {
+    this.connection?.fail(error)
+  }
+
+  onHello(hello: MessageOf<'hello'>): void {
+    if (hello.role !== 'watch') throw new FramelogError('BAD_MESSAGE', 'A publisher on the watch socket')
+    this.#watching = this.#context.relay.watch(this.#id, hello.from, this)
+  }
+
+  onMessage(message: Message): void {
+    if (message.type === 'position') this.#watching?.position(message.session, message.timestamp as Micros)
+    else if (message.type !== 'unknown')
+      throw new FramelogError('BAD_MESSAGE', `A viewer sends no ${message.type} message`)
+  }
+
+  onClosed(): void {
+    this.#watching?.leave()
+  }
+}
+
+function toMessage(event: ViewerEvent): KnownMessage {
+  if (event.type !== 'frame') return event
+  return { type: 'frame', frame: event.frame, relayed: { offset: event.offset, time: event.time } }
+}

@@ -1,0 +1,20 @@
+/** Opens the log that the settings name: Kafka where there are bootstrap servers, else the embedded one. */
+import type { KafkaLogOptions } from './kafka/kafka-log.ts'
+import type { Log } from './log.ts'
+
+export type LogOptions =
+  | ({ readonly backend: 'kafka' } & KafkaLogOptions)
+  | { readonly backend: 'embedded'; readonly dir: string; readonly sync: 'commit' | 'always' }
+
+/**
+ * A backend is loaded when it is chosen: neither waits for the other's libraries.
+ * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_TLS, DATA_DIR_UNUSABLE
+ */
+export async function openLog(options: LogOptions): Promise<Log> {
+  if (options.backend === 'kafka') {
+    const { openKafkaLog } = await import('./kafka/kafka-log.ts')
+    return openKafkaLog(options)
+  }
+  const { openEmbeddedLog } = await import('./embedded/embedded-log.ts')
+  return openEmbeddedLog(options)
+}

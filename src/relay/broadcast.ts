@@ -1,0 +1,390 @@
+/**
+ * One broadcast on this gateway: one reader of its topic however many watch, the current GOP, its viewers, and
+ * its publisher where that is connected here. What viewers get has been read from the log, also when the
+ * publisher is on this very gateway: what is seen is what is stored.
+ */
+import type { Clock } from '../core/clock.ts'
+import { FramelogError } from '../errors.ts'
+import type { Chunk, Log, NewRecord, Tail, Topic, TopicOptions } from '../log/log.ts'
+import { encodeEntry, type SessionEntry } from '../log/record.ts'
+import type { BroadcastId, Millis, Offset } from '../units.ts'
+import { claimAt, type EntryPoint, gopAt, gopAtTime, newestGop } from './entry-point.ts'
+import { CurrentGop } from './gop.ts'
+import { type BroadcastState, Packet } from './packet.ts'
+import type { Position } from './position.ts'
+import { type Claim, Publication, type PublicationHost, type PublisherSink } from './publication.ts'
+import { type Accepted, RecordStream } from './stream.ts'
+import type { LiveEdge, Viewer } from './viewer.ts'
+
+export interface BroadcastContext {
+  readonly log: Log
+  readonly clock: Clock
+  /** Names this gateway. */
+  readonly gateway: string
+  readonly topicOptions: TopicOptions
+  /** Time without frames after which a broadcast counts as interrupted, and as ended. */
+  readonly silence: { readonly interrupted: number; readonly ended: number }
+  /** `length` random characters of a-z and 0-9. */
+  random(length: number): string
+  /** Something that the directory should know. */
+  onState(broadcast: Broadcast): void
+  /** Nobody watches or publishes any more, or the topic is gone. */
+  onIdle(broadcast: Broadcast): void
+}
+
+interface Source {
+  readonly topic: Topic
+  readonly stream: RecordStream
+  readonly tail: Tail
+  /** Everything before it has been handed on. */
+  next: Offset
+}
+
+export interface PublishRequest {
+  /** SHA-256 of the resume token, hexadecimal. */
+  readonly resumeHash: string
+  /** The session that the publisher wants to go on with. */
+  readonly session: string | undefined
+}
+
+export class Broadcast implements LiveEdge, PublicationHost {
+  readonly id: BroadcastId
+  readonly topicName: string
+  readonly #context: BroadcastContext
+  readonly #viewers = new Set<Viewer>()
+  readonly #gop = new CurrentGop()
+  #source: Source | undefined
+  #opening: Promise<boolean> | undefined
+  #publication: Publication | undefined
+  #claim: SessionEntry | undefined
+  #state: BroadcastState = 'waiting'
+  #lastFrameAt = 0
+  #lastTimestamp = 0
+  #cancelWatch: (() => void) | undefined
+
+  constructor(id: BroadcastId, topicName: string, context: BroadcastContext) {
+    this.id = id
+    this.topicName = topicName
+    this.#context = context
+  }
+
+  get state(): BroadcastState {
+    return this.#state
+  }
+
+  get viewers(): number {
+    return this.#viewers.size
+  }
+
+  get topic(): Topic | undefined {
+    return this.#source?.topic
+  }
+
+  /** Whether this gateway holds the broadcast. */
+  get isPublishedHere(): boolean {
+    return this.#publication !== undefined && this.#publication.state !== 'closed'
+  }
+
+  /** Whether the latest claim read is this gateway's, be it over or not. */
+  get isHeldHere(): boolean {
+    return this.#publication?.epoch !== undefined && this.#publication.epoch === this.epoch
+  }
+
+  /** The latest claim that was read. */
+  get epoch(): Offset | undefined {
+    return this.#source?.stream.rule.epoch
+  }
+
+  get end(): Offset {
+    return this.#source?.next ?? (0 as Offset)
+  }
+
+  timestamp(): Millis {
+    this.#lastTimestamp = Math.max(this.#lastTimestamp, this.#context.clock.now())
+    return this.#lastTimestamp as Millis
+  }
+
+  append(records: readonly NewRecord[]): Promise<Offset> {
+    const topic = this.topic
+    if (topic === undefined) return Promise.reject(deleted(this.id))
+    return this.#context.log.append(topic, records)
+  }
+
+  /** Begins to read the topic and catches up with it. @returns false where there is none yet */
+  open(): Promise<boolean> {
+    if (this.#source !== undefined) return this.#opening ?? Promise.resolve(true)
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  /**
+   * Claims the broadcast for a publisher.
+   * @throws FramelogError BROADCAST_BUSY, and what the log throws
+   */
+  async publish(
+    request: PublishRequest,
+    sink: PublisherSink,
+  ): Promise<{ publication: Publication; claim: Claim }> {
+    const { log, clock, random, topicOptions } = this.#context
+    await log.create(this.topicName, topicOptions)
+    await this.open()
+    const source = this.#source
+    if (source === undefined) throw deleted(this.id)
+    await this.#knowClaim(source)
+    const same = this.#claim?.resumeHash === request.resumeHash
+    this.#refuseWhereBusy(request.resumeHash)
+
+    const goesOn = same && request.session !== undefined && request.session === source.stream.rule.session
+    const session = goesOn ? (request.session as string) : random(8)
+    const publication = new Publication(this, sink, clock, request.resumeHash, random(16))
+    this.#publication?.close(new FramelogError('BROADCAST_TAKEN_OVER', 'The publisher has connected again'))
+    this.#publication = publication
+    const { resumeHash, nonce } = publication
+    const { gateway } = this.#context
+    try {
+      await this.append([
+        encodeEntry({ kind: 'session', session, resumeHash, nonce, gateway }, this.timestamp()),
+      ])
+      return { publication, claim: await publication.claimed }
+    } catch (error) {
+      if (this.#publication === publication) this.#publication = undefined
+      throw error
+    }
+  }
+
+  /** The publisher's connection is gone without an end: it may come back. */
+  leave(publication: Publication): void {
+    if (publication.state === 'closed' || this.#publication !== publication) {
+      this.#leaveIfIdle()
+      return
+    }
+    publication.detach()
+    this.#setState('interrupted', 'the publisher reconnects')
+    this.#watchSilence()
+  }
+
+  /** @throws what the log throws; the viewer is then not attached */
+  async watch(viewer: Viewer, position: Position): Promise<void> {
+    this.#viewers.add(viewer)
+    try {
+      const opened = await this.open()
+      viewer.begin(this.#state)
+      if (!opened) {
+        viewer.join([], 0 as Offset)
+        return
+      }
+      const point = await this.#entryPoint(position)
+      const source = this.#source
+      if (source === undefined || point === undefined) {
+        viewer.join(this.#gop.packets, this.end)
+        if (this.#state === 'ended') viewer.tell(new Packet({ type: 'end', reason: 'the broadcast is over' }))
+        return
+      }
+      await viewer.replay(this.#context.log, source.topic, point, this)
+    } catch (error) {
+      this.forget(viewer)
+      throw error
+    }
+  }
+
+  attach(viewer: Viewer, from: Offset): boolean {
+    if (this.#source === undefined || from < this.#source.next) return false
+    viewer.goLive(from)
+    viewer.tell(new Packet({ type: 'state', state: this.#state }))
+    if (this.#state === 'ended' && !viewer.ended) {
+      viewer.tell(new Packet({ type: 'end', reason: 'the publisher was lost' }))
+    }
+    return true
+  }
+
+  forget(viewer: Viewer): void {
+    viewer.close()
+    this.#viewers.delete(viewer)
+    this.#leaveIfIdle()
+  }
+
+  #leaveIfIdle(): void {
+    if (this.#viewers.size === 0 && !this.isPublishedHere) this.#context.onIdle(this)
+  }
+
+  /** Stops reading and ends all connections. */
+  close(error: FramelogError): void {
+    this.#cancelWatch?.()
+    this.#source?.tail.close()
+    this.#source = undefined
+    this.#publication?.close(error)
+    for (const viewer of [...this.#viewers]) viewer.fail(error)
+    this.#viewers.clear()
+    this.#gop.clear()
+  }
+
+  async #open(): Promise<boolean> {
+    const { log } = this.#context
+    const topic = await log.find(this.topicName)
+    if (topic === undefined) return false
+    const point = await newestGop(log, topic)
+    const { next } = await log.bounds(topic)
+    const caughtUp = Promise.withResolvers<void>()
+    const stream = new RecordStream(point.floor)
+    const tail = log.tail(topic, point.from, {
+      onChunk: chunk => {
+        if (this.#source?.tail !== tail) return
+        this.#read(this.#source, chunk)
+        if (chunk.next >= next) caughtUp.resolve()
+      },
+      onEnd: error => {
+        caughtUp.reject(error)
+        if (this.#source?.tail === tail) this.#lost(error)
+      },
+    })
+    this.#source = { topic, stream, tail, next: point.from }
+    if (point.from < next) await caughtUp.promise
+    this.#lastFrameAt = stream.time ?? 0
+    this.#judgeSilence()
+    return true
+  }
+
+  #read(source: Source, chunk: Chunk): void {
+    for (const record of chunk.records) {
+      source.next = (record.offset + 1) as Offset
+      const accepted = source.stream.take(record)
+      this.#lastTimestamp = Math.max(this.#lastTimestamp, record.timestamp)
+      if (accepted !== undefined) this.#accept(source, accepted)
+    }
+    source.next = chunk.next
+    this.#publication?.flush()
+  }
+
+  #accept(source: Source, accepted: Accepted): void {
+    const { entry, record, packet } = accepted
+    const { stream } = source
+    if (entry.kind === 'session') this.#claimed(entry, record.offset, stream)
+    else if (entry.kind === 'frame') {
+      this.#lastFrameAt = this.#context.clock.now()
+      if (accepted.opensGop && stream.catalog && packet) this.#gop.open(stream.catalog, packet)
+      else if (packet) this.#gop.add(packet)
+      if (this.#publication?.epoch === entry.epoch) this.#publication.confirm(entry.sequence)
+      if (this.#state !== 'live' && this.#publication?.state !== 'detached') this.#setState('live')
+    } else if (entry.kind === 'end') this.#gop.clear()
+    if (packet !== undefined) {
+      for (const viewer of this.#viewers) viewer.deliver(accepted, packet, stream.catalog)
+    }
+    if (entry.kind === 'end') this.#setState('ended', entry.reason)
+  }
+
+  /** A claim was read: the latest one holds the broadcast, whoever else believes to. */
+  #claimed(entry: SessionEntry, epoch: Offset, stream: RecordStream): void {
+    if (this.#claim?.session !== entry.session) this.#gop.clear()
+    this.#claim = entry
+    const publication = this.#publication
+    if (publication === undefined) return
+    if (publication.nonce === entry.nonce) {
+      const next = stream.rule.lastSequence(entry.session) + 1
+      publication.begin({
+        epoch,
+        session: entry.session,
+        next,
+        gopStart: next > 0 ? stream.gopStart : undefined,
+      })
+      this.#cancelWatch?.()
+      this.#context.onState(this)
+    } else if (publication.state !== 'claiming') {
+      // While ours is still to come, an earlier claim changes nothing: ours will be the later one.
+      const same = entry.resumeHash === publication.resumeHash
+      publication.close(
+        same
+          ? new FramelogError('BROADCAST_TAKEN_OVER', 'The publisher has connected to another gateway')
+          : new FramelogError('BROADCAST_BUSY', `Another publisher has claimed ${this.id}`),
+      )
+      this.#publication = undefined
+    }
+  }
+
+  /** Reads the latest claim's record where the reader began behind it. */
+  async #knowClaim({ stream, topic }: Source): Promise<void> {
+    const { epoch } = stream.rule
+    if (this.#claim === undefined && epoch !== undefined)
+      this.#claim = await claimAt(this.#context.log, topic, epoch)
+  }
+
+  #refuseWhereBusy(resumeHash: string): void {
+    const mine = this.#publication
+    const heldHere = mine !== undefined && mine.state !== 'closed' && mine.state !== 'detached'
+    const holder = heldHere ? mine.resumeHash : this.#claim?.resumeHash
+    const live = heldHere || this.#state === 'live'
+    if (live && holder !== undefined && holder !== resumeHash) {
+      throw new FramelogError('BROADCAST_BUSY', `The broadcast ${this.id} is live with another publisher`)
+    }
+  }
+
+  /** Where to begin a replay; undefined to join live. */
+  async #entryPoint(position: Position): Promise<EntryPoint | undefined> {
+    const { log } = this.#context
+    const topic = this.topic
+    if (topic === undefined) return undefined
+    switch (position.kind) {
+      case 'live':
+        return this.#state === 'ended' ? { from: (await log.bounds(topic)).first } : undefined
+      case 'start':
+        return { from: (await log.bounds(topic)).first }
+      case 'time':
+        return gopAtTime(log, topic, position.time)
+      case 'offset':
+        return gopAt(log, topic, position.offset)
+      default:
+        return position satisfies never
+    }
+  }
+
+  #setState(state: BroadcastState, reason?: string): void {
+    if (this.#state === state) return
+    this.#state = state
+    const packet = new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) })
+    for (const viewer of this.#viewers) viewer.tell(packet)
+    this.#context.onState(this)
+    if (state === 'live' || state === 'interrupted') this.#watchSilence()
+  }
+
+  #watchSilence(): void {
+    this.#cancelWatch?.()
+    this.#cancelWatch = this.#context.clock.after(1000, () => this.#judgeSilence())
+  }
+
+  /** A publisher that vanished writes no end: silence tells, wherever it was connected. */
+  #judgeSilence(): void {
+    if (this.#source === undefined || this.#state === 'ended' || this.#lastFrameAt === 0) return
+    const { interrupted, ended } = this.#context.silence
+    const silent = this.#context.clock.now() - this.#lastFrameAt
+    const publication = this.#publication
+    if (silent >= ended && publication?.state === 'detached') {
+      // Read back, the record ends it for everybody. Where it cannot be written, the next look ends it here.
+      void publication.end('the publisher was lost').catch(() => {})
+    } else if (silent >= ended) {
+      const packet = new Packet({ type: 'end', reason: 'the publisher was lost' })
+      for (const viewer of this.#viewers) viewer.tell(packet)
+      this.#gop.clear()
+      this.#setState('ended', 'the publisher was lost')
+      return
+    }
+    if (silent >= interrupted) this.#setState('interrupted', 'no frames arrive')
+    else if (this.#state === 'waiting') this.#setState('live')
+    this.#watchSilence()
+  }
+
+  /** The reader is over: the topic was deleted, the log was closed, or retention overtook the reader. */
+  #lost(error: FramelogError): void {
+    if (error.code === 'OFFSET_OUT_OF_RANGE') {
+      this.#source = undefined
+      this.#gop.clear()
+      void this.open().catch(() => this.close(error))
+      return
+    }
+    this.close(error.code === 'TOPIC_NOT_FOUND' ? deleted(this.id) : error)
+    this.#context.onIdle(this)
+  }
+}
+
+const deleted = (id: BroadcastId): FramelogError =>
+  new FramelogError('BROADCAST_DELETED', `The broadcast ${id} was deleted`)

@@ -1,0 +1,84 @@
+/** Where to begin reading a topic: random access by the `start` that records carry, without any index. */
+import type { Log, LogRecord, Topic } from '../log/log.ts'
+import { decodeRecord, type SessionEntry } from '../log/record.ts'
+import type { Millis, Offset } from '../units.ts'
+
+export interface EntryPoint {
+  readonly from: Offset
+  /** Epoch known from the record that led here; see the readers' rule. */
+  readonly floor?: Offset
+}
+
+/** Records looked at, back from the end or forward from a time, in search of one that carries a `start`. */
+const lookBack = [1, 64, 1024, 8192] as const
+const probeBytes = 1024 * 1024
+
+/** Where to read from so that the newest GOP comes whole. */
+export async function newestGop(log: Log, topic: Topic): Promise<EntryPoint> {
+  const { first, next } = await log.bounds(topic)
+  for (const back of lookBack) {
+    const from = Math.max(first, next - back) as Offset
+    if (from >= next) break
+    const point = lastPoint(await readSpan(log, topic, from, next), first)
+    if (point) return point
+    if (from === first) break
+  }
+  return { from: first }
+}
+
+/** Where to read from so that the first frame at or after an offset can be decoded. */
+export async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<EntryPoint> {
+  const { first, next } = await log.bounds(topic)
+  const from = Math.min(Math.max(wanted, first), next) as Offset
+  if (from === first) return { from: first }
+  if (from === next) return newestGop(log, topic)
+  const { records } = await log.read(topic, from, probeBytes)
+  for (const record of records) {
+    const point = pointOf(record, first)
+    if (point) return { ...point, from: Math.min(point.from, from) as Offset }
+  }
+  return { from }
+}
+
+/** The same by time: the first record stamped at or after it. */
+export async function gopAtTime(log: Log, topic: Topic, time: Millis): Promise<EntryPoint> {
+  return gopAt(log, topic, await log.offsetAt(topic, time))
+}
+
+/** The claim at an epoch, where retention has left it. */
+export async function claimAt(log: Log, topic: Topic, epoch: Offset): Promise<SessionEntry | undefined> {
+  const { first } = await log.bounds(topic)
+  if (epoch < first) return undefined
+  const { records } = await log.read(topic, epoch, 1)
+  const [record] = records
+  if (record === undefined || record.offset !== epoch) return undefined
+  const entry = decodeRecord(record)
+  return entry.kind === 'session' ? entry : undefined
+}
+
+function pointOf(record: LogRecord, first: Offset): EntryPoint | undefined {
+  const entry = decodeRecord(record)
+  if (!('start' in entry) || entry.start === undefined || entry.start > record.offset) return undefined
+  return { from: Math.max(entry.start, first) as Offset, floor: entry.epoch }
+}
+
+function lastPoint(records: readonly LogRecord[], first: Offset): EntryPoint | undefined {
+  for (let i = records.length - 1; i >= 0; i--) {
+    const record = records[i]
+    const point = record && pointOf(record, first)
+    if (point) return point
+  }
+  return undefined
+}
+
+async function readSpan(log: Log, topic: Topic, from: Offset, to: Offset): Promise<LogRecord[]> {
+  const records: LogRecord[] = []
+  let at = from
+  while (at < to) {
+    const chunk = await log.read(topic, at, probeBytes)
+    records.push(...chunk.records)
+    if (chunk.next <= at) break
+    at = chunk.next
+  }
+  return records
+}

@@ -1,0 +1,35 @@
+/** The current GOP of a broadcast: what a viewer who joins now is sent at once. */
+import type { Packet } from './packet.ts'
+
+export const gopLimits = { packets: 20_000, bytes: 64 * 1024 * 1024 } as const
+
+export class CurrentGop {
+  #packets: Packet[] = []
+  #bytes = 0
+  /** False until a keyframe came, and after a GOP outgrew the limits. */
+  #usable = false
+
+  get packets(): readonly Packet[] {
+    return this.#usable ? this.#packets : []
+  }
+
+  /** @param catalog the newest one, sent to whoever joins */
+  open(catalog: Packet, keyframe: Packet): void {
+    this.#packets = [catalog, keyframe]
+    this.#bytes = keyframe.size
+    this.#usable = true
+  }
+
+  add(packet: Packet): void {
+    if (!this.#usable) return
+    this.#packets.push(packet)
+    this.#bytes += packet.size
+    if (this.#packets.length > gopLimits.packets || this.#bytes > gopLimits.bytes) this.clear()
+  }
+
+  clear(): void {
+    this.#packets = []
+    this.#bytes = 0
+    this.#usable = false
+  }
+}

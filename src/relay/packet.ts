@@ -1,0 +1,50 @@
+/** What viewers are sent: made once for each record, shared by reference by all who get it. */
+import type { FramelogError } from '../errors.ts'
+import type { Catalog } from '../media/catalog.ts'
+import type { NumberedFrame } from '../media/frame.ts'
+import type { Millis, Offset } from '../units.ts'
+
+/** No frames yet; on air; its publisher is gone for the moment; over. */
+export type BroadcastState = 'waiting' | 'live' | 'interrupted' | 'ended'
+
+export type ViewerEvent =
+  | { readonly type: 'catalog'; readonly session: string; readonly catalog: Catalog }
+  | {
+      readonly type: 'frame'
+      readonly frame: NumberedFrame
+      readonly session: string
+      readonly offset: Offset
+      /** The record's timestamp. */
+      readonly time: Millis
+    }
+  | { readonly type: 'state'; readonly state: BroadcastState; readonly reason?: string }
+  | { readonly type: 'gap'; readonly frames: number; readonly reason: string }
+  | { readonly type: 'end'; readonly reason: string }
+
+export class Packet {
+  readonly event: ViewerEvent
+  /** The event as it goes out. Filled in by the first sink that needs it, read by all others. */
+  encoded: Uint8Array | undefined = undefined
+
+  constructor(event: ViewerEvent) {
+    this.event = event
+  }
+
+  /** Bytes of media that it holds. */
+  get size(): number {
+    return this.event.type === 'frame' ? this.event.frame.data.byteLength : 0
+  }
+}
+
+/** A viewer's connection, as the relay sees it. */
+export interface ViewerSink {
+  /** Called once, before anything is sent. */
+  begin(state: BroadcastState): void
+  send(packet: Packet): void
+  /** Bytes that were sent and not yet taken by the network. */
+  readonly buffered: number
+  /** Resolves when `buffered` has fallen to the given size, or the connection is gone. */
+  drained(size: number): Promise<void>
+  /** Ends the connection; the viewer is told why. */
+  close(error: FramelogError): void
+}

@@ -1,0 +1,204 @@
+/**
+ * One viewer of a broadcast, as an explicit state:
+ *   joining → replaying → live ⇄ skipping → closed
+ * A slow viewer holds up nobody and grows nothing: live frames that its connection does not take are skipped to
+ * a keyframe, and it is told how many; a replay waits for it.
+ */
+import { FramelogError } from '../errors.ts'
+import type { Log, Topic } from '../log/log.ts'
+import type { Micros, Offset } from '../units.ts'
+import type { EntryPoint } from './entry-point.ts'
+import { type BroadcastState, Packet, type ViewerSink } from './packet.ts'
+import { type Accepted, RecordStream } from './stream.ts'
+
+export const viewerLimits = {
+  /** Bytes that wait in a live viewer's connection before frames are skipped. */
+  buffered: 4 * 1024 * 1024,
+  /** Bytes that wait in a replaying viewer's connection before reading pauses. */
+  replayBuffered: 512 * 1024,
+  /** Media time that a replay runs ahead of what its viewer shows. */
+  replayAhead: 10_000_000,
+  /** Bytes of one read of a replay. */
+  replayChunk: 256 * 1024,
+  /** GOPs skipped in a row before the connection is given up. */
+  skippedGops: 30,
+} as const
+
+/** What a viewer asks of its broadcast when its replay has come to the end of the log. */
+export interface LiveEdge {
+  /** Joins the live viewers, where everything before the offset has been read live too. */
+  attach(viewer: Viewer, from: Offset): boolean
+}
+
+type State =
+  | { readonly kind: 'joining' }
+  | { readonly kind: 'replaying' }
+  /** Records before `from` were sent by the replay. */
+  | { readonly kind: 'live'; readonly from: Offset }
+  | { readonly kind: 'skipping'; readonly frames: number; readonly gops: number }
+  | { readonly kind: 'closed' }
+
+export class Viewer {
+  readonly #sink: ViewerSink
+  #state: State = { kind: 'joining' }
+  /** False until a keyframe of the main track was sent: what comes before cannot be decoded. */
+  #synchronized = false
+  #ended = false
+  #shown: { session: string; timestamp: Micros } | undefined
+  #first: { session: string; timestamp: Micros } | undefined
+  #wake: (() => void) | undefined
+
+  constructor(sink: ViewerSink) {
+    this.#sink = sink
+  }
+
+  get state(): State['kind'] {
+    return this.#state.kind
+  }
+
+  /** Whether the last thing it was told is that no frame follows. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** The media time that it shows, as it reports it. */
+  position(session: string, timestamp: Micros): void {
+    this.#shown = { session, timestamp }
+    this.#wake?.()
+  }
+
+  begin(state: BroadcastState): void {
+    if (this.#state.kind !== 'closed') this.#sink.begin(state)
+  }
+
+  /** Sends the current GOP and goes on live. */
+  join(gop: readonly Packet[], from: Offset): void {
+    if (this.#state.kind === 'closed') return
+    for (const packet of gop) this.#send(packet)
+    this.#synchronized = gop.length > 0
+    this.#state = { kind: 'live', from }
+  }
+
+  /** Goes on live after a replay, which sent everything before the offset. */
+  goLive(from: Offset): void {
+    if (this.#state.kind !== 'closed') this.#state = { kind: 'live', from }
+  }
+
+  /** A record came live. @param catalog the newest one */
+  deliver(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+    if (this.#state.kind === 'live') {
+      if (accepted.record.offset < this.#state.from) return
+      if (this.#sink.buffered <= viewerLimits.buffered) this.#forward(accepted, packet, catalog)
+      else this.#state = { kind: 'skipping', frames: isFrame(packet) ? 1 : 0, gops: 0 }
+    } else if (this.#state.kind === 'skipping') {
+      this.#skip(this.#state, accepted, packet, catalog)
+    }
+  }
+
+  /** Something that concerns no single record: the state of the broadcast, its end. */
+  tell(packet: Packet): void {
+    if (this.#state.kind === 'live' || this.#state.kind === 'skipping') this.#send(packet)
+  }
+
+  /** Reads from an entry point on, no faster than the viewer plays, until it has come to the live edge. */
+  async replay(log: Log, topic: Topic, point: EntryPoint, edge: LiveEdge): Promise<void> {
+    this.#state = { kind: 'replaying' }
+    const stream = new RecordStream(point.floor)
+    let at = point.from
+    while (this.state === 'replaying') {
+      let chunk: Awaited<ReturnType<Log['read']>>
+      try {
+        chunk = await log.read(topic, at, viewerLimits.replayChunk)
+      } catch (error) {
+        if (!(error instanceof FramelogError) || error.code !== 'OFFSET_OUT_OF_RANGE') throw error
+        const { first } = await log.bounds(topic)
+        if (first <= at) throw error
+        this.#send(new Packet({ type: 'gap', frames: 0, reason: 'retention removed what was to come next' }))
+        this.#synchronized = false
+        at = first
+        continue
+      }
+      for (const record of chunk.records) {
+        const accepted = stream.take(record)
+        if (accepted?.packet === undefined) continue
+        await this.#room(accepted.packet)
+        if (this.state !== 'replaying') return
+        this.#forward(accepted, accepted.packet, stream.catalog)
+      }
+      at = chunk.next
+      if (at >= chunk.end && edge.attach(this, at)) return
+    }
+  }
+
+  close(): void {
+    this.#state = { kind: 'closed' }
+    this.#wake?.()
+  }
+
+  /** Ends the connection too. */
+  fail(error: FramelogError): void {
+    if (this.#state.kind === 'closed') return
+    this.close()
+    this.#sink.close(error)
+  }
+
+  #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+    if (isFrame(packet) && !this.#synchronized) {
+      if (!accepted.opensGop || catalog === undefined) return
+      this.#send(catalog)
+      this.#synchronized = true
+    }
+    this.#send(packet)
+  }
+
+  #skip(
+    state: State & { kind: 'skipping' },
+    accepted: Accepted,
+    packet: Packet,
+    catalog: Packet | undefined,
+  ): void {
+    if (!accepted.opensGop) {
+      this.#state = { ...state, frames: state.frames + (isFrame(packet) ? 1 : 0) }
+      return
+    }
+    if (this.#sink.buffered <= viewerLimits.buffered / 2) {
+      this.#send(new Packet({ type: 'gap', frames: state.frames, reason: 'the connection is too slow' }))
+      this.#state = { kind: 'live', from: accepted.record.offset }
+      this.#synchronized = false
+      this.#forward(accepted, packet, catalog)
+    } else if (state.gops + 1 >= viewerLimits.skippedGops) {
+      this.fail(
+        new FramelogError('VIEWER_TOO_SLOW', `The connection took nothing for ${state.gops + 1} GOPs`),
+      )
+    } else {
+      this.#state = { kind: 'skipping', frames: state.frames + 1, gops: state.gops + 1 }
+    }
+  }
+
+  #send(packet: Packet): void {
+    const { type } = packet.event
+    if (type === 'end') this.#ended = true
+    else if (type === 'frame' || type === 'catalog') this.#ended = false
+    this.#sink.send(packet)
+  }
+
+  /** Waits until the connection has room and the viewer has come near enough. */
+  async #room(packet: Packet): Promise<void> {
+    if (this.#sink.buffered > viewerLimits.replayBuffered)
+      await this.#sink.drained(viewerLimits.replayBuffered / 2)
+    const { event } = packet
+    if (event.type !== 'frame') return
+    const { timestamp } = event.frame
+    if (this.#first?.session !== event.session) this.#first = { session: event.session, timestamp }
+    while (this.state === 'replaying') {
+      const shown = this.#shown?.session === event.session ? this.#shown : this.#first
+      if (timestamp - shown.timestamp <= viewerLimits.replayAhead) return
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+      })
+      this.#wake = undefined
+    }
+  }
+}
+
+const isFrame = (packet: Packet): boolean => packet.event.type === 'frame'
