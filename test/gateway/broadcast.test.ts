@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { TestPublisher, TestViewer } from '../support/clients.ts'
+import { type RunningGateway, startGateway } from '../support/gateway.ts'
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
+
+describe('a broadcast over the embedded log', { timeout: 60_000 }, () => {
+  let gateway: RunningGateway
+  before(async () => {
+    gateway = await startGateway({ PUBLISHER_GRACE: '2s' })
+  })
+  after(() => gateway[Symbol.asyncDispose]())
+
+  it('gives a viewer the catalog and the current GOP at once, then frames as they come', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'gop')
+    publisher.publish(100)
+    await publisher.acknowledged(99)
+    const viewer = await TestViewer.connect(gateway.ws, 'gop')
+    const welcome = await viewer.next('welcome')
+    assert.equal(welcome.role === 'watch' && welcome.state, 'live')
+    await viewer.next('catalog')
+    await viewer.frame(99)
+    assert.deepEqual(viewer.sequences, range(60, 100))
+    assert.equal(viewer.frames()[0]?.frame.keyframe, true)
+    publisher.publish(1)
+    await viewer.frame(100)
+    await Promise.all([publisher.close(), viewer.close()])
+  })
+
+  it('tells a waiting viewer when the publisher comes', async () => {
+    const viewer = await TestViewer.connect(gateway.ws, 'wait')
+    const welcome = await viewer.next('welcome')
+    assert.equal(welcome.role === 'watch' && welcome.state, 'waiting')
+    const publisher = await TestPublisher.connect(gateway.ws, 'wait')
+    publisher.publish(3)
+    await viewer.frame(2)
+    assert.deepEqual(viewer.sequences, [0, 1, 2])
+    await Promise.all([publisher.close(), viewer.close()])
+  })
+
+  it('tells viewers of the end, and plays the recording from its start to its end', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'over')
+    publisher.publish(150)
+    const viewer = await TestViewer.connect(gateway.ws, 'over')
+    await viewer.frame(149)
+    publisher.send({ type: 'end', reason: 'stopped' })
+    assert.equal((await viewer.next('end')).reason, 'stopped')
+    assert.equal((await publisher.ended()).code, 1000)
+    for (const from of ['live', 'start']) {
+      const late = await TestViewer.connect(gateway.ws, 'over', from)
+      await late.next('end')
+      assert.deepEqual(late.sequences, range(0, 150))
+      await late.close()
+    }
+    await viewer.close()
+  })
+
+  it('refuses another publisher while one is live, and lets the same one take over at once', async () => {
+    const first = await TestPublisher.connect(gateway.ws, 'held')
+    first.publish(10)
+    await first.acknowledged(9)
+    await assert.rejects(
+      TestPublisher.connect(gateway.ws, 'held', { resume: 'another-token-entirely' }),
+      /BROADCAST_BUSY/,
+    )
+    const session = first.welcome?.session ?? ''
+    const again = await TestPublisher.connect(gateway.ws, 'held', { session })
+    assert.equal((await first.ended()).code, 4410)
+    assert.equal(again.welcome?.session, session)
+    assert.equal(again.welcome?.next, 10)
+    again.publish(5)
+    await again.acknowledged(14)
+    const viewer = await TestViewer.connect(gateway.ws, 'held', 'start')
+    await viewer.frame(14)
+    assert.deepEqual(viewer.sequences, range(0, 15))
+    await Promise.all([again.close(), viewer.close()])
+  })
+
+  it('counts a frame that is sent again once', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'again')
+    publisher.publish(5)
+    publisher.sequence = 0
+    publisher.publish(7)
+    await publisher.acknowledged(6)
+    const viewer = await TestViewer.connect(gateway.ws, 'again', 'start')
+    await viewer.frame(6)
+    assert.deepEqual(viewer.sequences, range(0, 7))
+    await Promise.all([publisher.close(), viewer.close()])
+  })
+
+  it('ends a broadcast whose publisher was cut off and stays away', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'lost')
+    publisher.publish(10)
+    const viewer = await TestViewer.connect(gateway.ws, 'lost')
+    await viewer.frame(9)
+    publisher.cut()
+    const states: string[] = []
+    while (!states.includes('interrupted')) states.push((await viewer.next('state')).state)
+    await viewer.next('end')
+    await viewer.close()
+  })
+
+  it('replays no further ahead than a window of what the viewer shows', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'paced')
+    publisher.publish(1200)
+    await publisher.acknowledged(1199)
+    publisher.send({ type: 'end', reason: 'stopped' })
+    await publisher.ended()
+    const viewer = await TestViewer.connect(gateway.ws, 'paced', 'start')
+    const { session = '' } = await viewer.next('catalog')
+    await viewer.frame(300)
+    viewer.send({ type: 'ping', sent: 1 })
+    await viewer.next('pong')
+    assert.equal(viewer.sequences.at(-1), 300)
+    viewer.send({ type: 'position', session, timestamp: 20_000_000 })
+    await viewer.frame(900)
+    viewer.send({ type: 'position', session, timestamp: 40_000_000 })
+    await viewer.next('end')
+    assert.deepEqual(viewer.sequences, range(0, 1200))
+    await viewer.close()
+  })
+
+  it('lists the broadcasts with their states', async () => {
+    const response = await fetch(`${gateway.http}/api/v1/broadcasts`)
+    const { broadcasts } = (await response.json()) as { broadcasts: { id: string; state: string }[] }
+    const states = new Map(broadcasts.map(({ id, state }) => [id, state]))
+    assert.equal(states.get('over'), 'ended')
+    assert.equal(states.get('lost'), 'ended')
+  })
+
+  it('deletes a broadcast and tells its viewers', async () => {
+    const viewer = await TestViewer.connect(gateway.ws, 'over')
+    await viewer.next('end')
+    assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/over`, { method: 'DELETE' })).status, 204)
+    assert.equal((await viewer.ended()).code, 4411)
+    assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/over`)).status, 404)
+  })
+})

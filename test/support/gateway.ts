@@ -1,0 +1,81 @@
+/** A gateway in a process of its own, as a user starts it; killed with the test. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..', '..')
+
+export interface RunningGateway extends AsyncDisposable {
+  readonly http: string
+  readonly ws: string
+  readonly port: number
+  readonly pid: number
+  /** What it wrote so far, both streams. */
+  readonly output: () => string
+  kill(signal?: NodeJS.Signals): Promise<void>
+}
+
+export type Environment = Readonly<Record<string, string>>
+
+/** Runs `framelog serve` until it prints its address. @throws with its output where it ends before */
+export async function startGateway(env: Environment = {}): Promise<RunningGateway> {
+  const folder = env.DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'framelog-data-')) : undefined
+  const child = spawnGateway({
+    HTTP_PORT: '0',
+    LOG_LEVEL: 'info',
+    ...(folder ? { DATA_DIR: folder } : {}),
+    ...env,
+  })
+  let output = ''
+  const port = await new Promise<number>((resolve, reject) => {
+    const onData = (data: Buffer): void => {
+      output += data
+      const match = /Framelog is at http:\/\/[^/]*:(\d+)\//.exec(output)
+      if (match) resolve(Number(match[1]))
+    }
+    child.stdout?.on('data', onData)
+    child.stderr?.on('data', onData)
+    child.once('exit', code => reject(new Error(`the gateway ended with ${code}:\n${output}`)))
+  })
+  const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill(signal)
+    await once(child, 'exit')
+  }
+  return {
+    http: `http://127.0.0.1:${port}`,
+    ws: `ws://127.0.0.1:${port}`,
+    port,
+    pid: child.pid ?? 0,
+    output: () => output,
+    kill,
+    async [Symbol.asyncDispose]() {
+      await kill()
+      if (folder) rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Runs `framelog serve` to its end, for settings that cannot work. */
+export async function failGateway(env: Environment): Promise<{ code: number; output: string }> {
+  const child = spawnGateway({ HTTP_PORT: '0', ...env })
+  let output = ''
+  child.stdout?.on('data', data => (output += data))
+  child.stderr?.on('data', data => (output += data))
+  const [code] = (await once(child, 'exit')) as [number]
+  return { code, output }
+}
+
+function spawnGateway(env: Environment): ChildProcess {
+  const inherited = Object.fromEntries(['PATH', 'HOME', 'TMPDIR'].map(name => [name, process.env[name]]))
+  const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve'], {
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const end = (): void => void child.kill('SIGKILL')
+  process.once('exit', end)
+  child.once('exit', () => process.removeListener('exit', end))
+  return child
+}
