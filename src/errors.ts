@@ -119,7 +119,7 @@ export const errorKinds = {
     false,
     'Set HTTP_PORT to a free port, or HTTP_HOST to an address of this machine.',
   ),
-  BAD_CONFIG: kind(500, 1011, false, 'docs/configuration.md lists every setting.'),
+  BAD_CONFIG: kind(500, 1011, false, 'See docs/configuration.md for every setting.'),
   GATEWAY_UNREACHABLE: kind(503, 1011, true, 'Check --url, and that a gateway runs there.'),
   INTERNAL: kind(500, 1011, false, 'This is a defect. The log of the gateway has the details.'),
 } as const satisfies Record<string, ErrorKind>

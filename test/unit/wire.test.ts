@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { FramelogError } from '../../src/errors.ts'
+import { micros, millis, type Offset, trackName } from '../../src/units.ts'
+import {
+  decodeMessage,
+  encodeMessage,
+  type FrameMessage,
+  type KnownMessage,
+  messageLimits,
+} from '../../src/wire/message.ts'
+import { testCatalog } from '../support/clients.ts'
+
+const code = (run: () => unknown): string => {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof FramelogError) return error.code
+    throw error
+  }
+  return 'none'
+}
+
+const withJson = (type: number, json: unknown): Uint8Array =>
+  Buffer.concat([Buffer.from([type]), Buffer.from(typeof json === 'string' ? json : JSON.stringify(json))])
+
+const integer = fc.maxSafeInteger()
+const frames: fc.Arbitrary<FrameMessage> = fc.record(
+  {
+    type: fc.constant('frame' as const),
+    frame: fc.record(
+      {
+        track: fc.constantFrom('video', 'audio', 'a', `b${'c'.repeat(31)}`).map(trackName),
+        sequence: fc.nat(Number.MAX_SAFE_INTEGER),
+        timestamp: integer.map(micros),
+        duration: fc.nat(Number.MAX_SAFE_INTEGER).map(micros),
+        decodeTimestamp: integer.map(micros),
+        capturedAt: integer.map(millis),
+        keyframe: fc.boolean(),
+        data: fc.uint8Array({ minLength: 1, maxLength: 200 }),
+      },
+      { requiredKeys: ['track', 'sequence', 'timestamp', 'keyframe', 'data'], noNullPrototype: true },
+    ),
+    relayed: fc.record(
+      { offset: fc.nat(Number.MAX_SAFE_INTEGER).map(n => n as Offset), time: fc.nat().map(millis) },
+      { noNullPrototype: true },
+    ),
+  },
+  { requiredKeys: ['type', 'frame'], noNullPrototype: true },
+)
+
+describe('wire messages', () => {
+  it('come back as they were sent', () => {
+    const messages: KnownMessage[] = [
+      { type: 'hello', role: 'publish', version: 1, resume: 'x'.repeat(32), session: 'abcd1234' },
+      { type: 'hello', role: 'watch', version: 1, from: '-30s', token: 't' },
+      {
+        type: 'welcome',
+        role: 'publish',
+        version: 1,
+        time: 5,
+        gateway: 'g',
+        session: 'abcd1234',
+        next: 7,
+        maxFrameBytes: 9,
+      },
+      { type: 'welcome', role: 'watch', version: 1, time: 5, gateway: 'g', state: 'live' },
+      { type: 'catalog', session: 'abcd1234', catalog: testCatalog },
+      { type: 'catalog', catalog: testCatalog },
+      { type: 'ack', sequence: 12 },
+      { type: 'state', state: 'interrupted', reason: 'why' },
+      { type: 'gap', frames: 3, reason: 'slow' },
+      { type: 'position', session: 'abcd1234', timestamp: -5 },
+      { type: 'ping', sent: 1.5 },
+      { type: 'pong', sent: 1.5, time: 6 },
+      { type: 'end', reason: 'stopped' },
+      { type: 'error', code: 'BAD_MESSAGE', message: 'm', advice: 'a', retryable: false },
+    ]
+    for (const message of messages) assert.deepEqual(decodeMessage(encodeMessage(message)), message)
+  })
+
+  it('carry any frame byte for byte', () => {
+    fc.assert(
+      fc.property(frames, message => assert.deepEqual(decodeMessage(encodeMessage(message)), message)),
+    )
+  })
+
+  it('keep what a newer version adds: unknown types and unknown fields', () => {
+    const unknown = decodeMessage(new Uint8Array([200, 1, 2]))
+    assert.deepEqual(unknown, { type: 'unknown', code: 200, bytes: new Uint8Array([1, 2]) })
+    const ack = decodeMessage(withJson(5, { sequence: 1, later: true }))
+    assert.equal(ack.type === 'ack' && ack.sequence, 1)
+  })
+
+  it('are refused with a code where they are not as described', () => {
+    assert.equal(
+      code(() => decodeMessage(new Uint8Array())),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(withJson(1, '{'))),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(new Uint8Array([1, 0xff, 0xfe]))),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(withJson(1, { role: 'publish', version: 1 }))),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(withJson(5, { sequence: -1 }))),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(withJson(3, { catalog: { version: 1, tracks: [] } }))),
+      'BAD_CATALOG',
+    )
+    assert.equal(
+      code(() => decodeMessage(new Uint8Array([4, 0, 5, 118]))),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(new Uint8Array([4, 0, 1, 33, ...new Array(17).fill(0)]))),
+      'BAD_TRACK_NAME',
+    )
+  })
+
+  it('are refused past their limits', () => {
+    assert.equal(
+      code(() => decodeMessage(withJson(1, ' '.repeat(messageLimits.control)))),
+      'MESSAGE_TOO_LARGE',
+    )
+    const large = new Uint8Array(messageLimits.frame + 1)
+    large[0] = 4
+    assert.equal(
+      code(() => decodeMessage(large)),
+      'FRAME_TOO_LARGE',
+    )
+  })
+
+  it('never fail without a code, whatever the bytes', () => {
+    const frame = encodeMessage({
+      type: 'frame',
+      frame: {
+        track: trackName('video'),
+        sequence: 1,
+        timestamp: micros(2),
+        keyframe: true,
+        data: new Uint8Array(9),
+      },
+    })
+    const near = fc
+      .tuple(fc.nat(frame.length - 1), fc.nat(255), fc.nat(frame.length))
+      .map(([at, value, length]) => {
+        const copy = Uint8Array.from(frame)
+        copy[at] = value
+        return copy.subarray(0, length)
+      })
+    const bytes = fc.oneof(
+      near,
+      fc.uint8Array({ maxLength: 64 }),
+      fc.tuple(fc.nat(13), fc.json()).map(([type, json]) => withJson(type, json)),
+    )
+    fc.assert(
+      fc.property(bytes, any => assert.ok(code(() => decodeMessage(any)) !== undefined)),
+      { numRuns: 3000 },
+    )
+  })
+})
