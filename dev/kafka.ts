@@ -1,0 +1,26 @@
+/**
+ * `make kafka`: a local Kafka on 127.0.0.1:9092, or three brokers with BROKERS=3 (9092, 9094, 9096).
+ * What it stores stays in tools/kafka/run until that folder is removed.
+ */
+import { resolve } from 'node:path'
+import { startBrokers } from '../test/support/kafka.ts'
+
+const brokers = process.env.BROKERS === '3' ? 3 : 1
+const ports = [9092, 9094, 9096].slice(0, brokers)
+const dir = resolve(import.meta.dirname, `../tools/kafka/run/${brokers}`)
+
+try {
+  const cluster = await startBrokers({ brokers, ports, dir })
+  console.log(
+    `BOOTSTRAP_SERVERS=${cluster.bootstrapServers}  (${brokers} broker${brokers > 1 ? 's' : ''}; Ctrl-C stops)`,
+  )
+  const stop = (): void => {
+    // The brokers' watchdogs end with this process; stopping in good order comes first.
+    void cluster[Symbol.asyncDispose]().then(() => process.exit(0))
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+}
