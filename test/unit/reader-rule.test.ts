@@ -121,7 +121,15 @@ describe("the readers' rule", () => {
  */
 class Model {
   readonly log: Entry[] = []
-  readonly gateways = [new ModelGateway(this, 0), new ModelGateway(this, 1)]
+  readonly gateways: readonly ModelGateway[]
+
+  /** @param shared one publisher that moves between the gateways, instead of one at each */
+  constructor(shared: boolean) {
+    this.gateways = [
+      new ModelGateway(this, 'session0'),
+      new ModelGateway(this, shared ? 'session0' : 'session1'),
+    ]
+  }
 }
 
 class ModelGateway {
@@ -133,9 +141,9 @@ class ModelGateway {
   next = 0
   gopStart = 0
 
-  constructor(model: Model, index: number) {
+  constructor(model: Model, session: string) {
     this.model = model
-    this.session = `session${index}`
+    this.session = session
   }
 
   readTo(end: number): void {
@@ -171,8 +179,8 @@ const steps = fc.array(
   { maxLength: 200, size: 'max' },
 )
 
-function play(script: readonly Step[]): Entry[] {
-  const model = new Model()
+function play(script: readonly Step[], shared: boolean): Entry[] {
+  const model = new Model(shared)
   for (const { who, what } of script) {
     const gateway = model.gateways[who] as ModelGateway
     if (what === 'claim') gateway.claim()
@@ -195,8 +203,8 @@ function acceptedOffsets(log: readonly Entry[], from = 0, floor?: Offset): numbe
 describe("the readers' rule under two gateways that fight", () => {
   it('gives each session in ascending numbers without a repeat, and nothing written under a lost claim', () => {
     fc.assert(
-      fc.property(steps, script => {
-        const log = play(script)
+      fc.property(steps, fc.boolean(), (script, shared) => {
+        const log = play(script, shared)
         const last = new Map<string, number>()
         for (const i of acceptedOffsets(log)) {
           const { session, sequence, epoch } = log[i] as FrameEntry
@@ -212,8 +220,8 @@ describe("the readers' rule under two gateways that fight", () => {
 
   it('gives a reader that begins at the start of any frame exactly what a reader of everything gets from there', () => {
     fc.assert(
-      fc.property(steps, script => {
-        const log = play(script)
+      fc.property(steps, fc.boolean(), (script, shared) => {
+        const log = play(script, shared)
         const all = acceptedOffsets(log)
         for (const [i, entry] of log.entries()) {
           if (entry.kind !== 'frame' || entry.start === undefined) continue
@@ -229,8 +237,8 @@ describe("the readers' rule under two gateways that fight", () => {
 
   it('loses no number between what a gateway was told at its claim and what it appended', () => {
     fc.assert(
-      fc.property(steps, script => {
-        const log = play(script)
+      fc.property(steps, fc.boolean(), (script, shared) => {
+        const log = play(script, shared)
         const expected = new Map<string, number>()
         for (const i of acceptedOffsets(log)) {
           const { session, sequence } = log[i] as FrameEntry
