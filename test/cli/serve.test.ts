@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import { settings } from '../../src/cli/config.ts'
+import { TestPublisher, TestViewer } from '../support/clients.ts'
+import { failGateway, startGateway } from '../support/gateway.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'framelog-cli-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const root = join(import.meta.dirname, '..', '..')
+
+/** One line for a person: what is wrong, its code, what to do. */
+const refuses = async (env: Record<string, string>, ...patterns: RegExp[]): Promise<void> => {
+  const { code, output } = await failGateway({ DATA_DIR: join(folder, 'unused'), ...env })
+  assert.equal(code, 1)
+  assert.equal(output.trim().split('\n').length, 1, output)
+  for (const pattern of patterns) assert.match(output, pattern)
+}
+
+describe('settings that cannot work', { timeout: 60_000 }, () => {
+  it('a port that is taken', async () => {
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as { port: number }
+    await refuses({ HTTP_PORT: String(port) }, /PORT_UNUSABLE/, /HTTP_PORT/, new RegExp(`${port} is taken`))
+    server.close()
+  })
+
+  it('a data folder that cannot be written', async () => {
+    const file = join(folder, 'file')
+    writeFileSync(file, '')
+    await refuses({ DATA_DIR: join(file, 'below') }, /DATA_DIR_UNUSABLE/, /DATA_DIR/)
+    if (process.getuid?.() !== 0) {
+      chmodSync(folder, 0o500)
+      await refuses({ DATA_DIR: join(folder, 'denied') }, /DATA_DIR_UNUSABLE/)
+      chmodSync(folder, 0o700)
+    }
+  })
+
+  it('a data folder that another gateway uses', async () => {
+    const dir = join(folder, 'shared')
+    await using _gateway = await startGateway({ DATA_DIR: dir })
+    await refuses({ DATA_DIR: dir }, /DATA_DIR_UNUSABLE/, /Another gateway/)
+  })
+
+  it('brokers that do not answer', async () => {
+    await refuses(
+      { BOOTSTRAP_SERVERS: '127.0.0.1:1' },
+      /LOG_UNREACHABLE/,
+      /BOOTSTRAP_SERVERS/,
+      /127\.0\.0\.1:1/,
+    )
+  })
+
+  it('names every wrong setting at once', async () => {
+    const wrong = { HTTP_PORT: 'http', RETENTION: 'long', LOG_LEVEL: 'loud', SASL_USERNAME: 'u' }
+    await refuses(wrong, /BAD_CONFIG/, /HTTP_PORT/, /RETENTION/, /LOG_LEVEL/, /SASL_PASSWORD/)
+  })
+})
+
+describe('the embedded log under a kill', { timeout: 60_000 }, () => {
+  it('has every frame that was acknowledged, after kill -9 in the middle', async () => {
+    const dir = join(folder, 'killed')
+    for (let round = 0; round < 3; round++) {
+      const first = await startGateway({ DATA_DIR: dir })
+      const publisher = await TestPublisher.connect(first.ws, `kill-${round}`)
+      publisher.publish(2000, { bytes: 4000 })
+      await publisher.acknowledged(200)
+      await first.kill('SIGKILL')
+      const acknowledged = publisher.messages.reduce(
+        (last, message) => (message.type === 'ack' ? message.sequence : last),
+        -1,
+      )
+      assert.ok(acknowledged >= 200)
+      await using second = await startGateway({ DATA_DIR: dir, PUBLISHER_GRACE: '1s' })
+      const viewer = await TestViewer.connect(second.ws, `kill-${round}`, 'start')
+      const { session = '' } = await viewer.next('catalog')
+      viewer.send({ type: 'position', session, timestamp: 100_000_000 })
+      await viewer.next('end')
+      const { sequences } = viewer
+      assert.deepEqual(
+        sequences,
+        sequences.map((_, i) => i),
+      )
+      assert.ok(
+        sequences.length > acknowledged,
+        `${sequences.length} frames where ${acknowledged} was acknowledged`,
+      )
+      await viewer.close()
+    }
+  })
+
+  it('lets the publisher go on after a restart, with no frame lost or repeated', async () => {
+    const dir = join(folder, 'resumed')
+    const first = await startGateway({ DATA_DIR: dir })
+    const publisher = await TestPublisher.connect(first.ws, 'resumed')
+    publisher.publish(100)
+    await publisher.acknowledged(50)
+    await first.kill('SIGKILL')
+    await using second = await startGateway({ DATA_DIR: dir })
+    const session = publisher.welcome?.session ?? ''
+    const again = await TestPublisher.connect(second.ws, 'resumed', { session })
+    assert.equal(again.welcome?.session, session)
+    assert.ok((again.welcome?.next ?? 0) > 50)
+    again.publish(200 - again.sequence)
+    await again.acknowledged(199)
+    const viewer = await TestViewer.connect(second.ws, 'resumed', 'start')
+    await viewer.frame(199)
+    assert.deepEqual(
+      viewer.sequences,
+      Array.from({ length: 200 }, (_, i) => i),
+    )
+    await Promise.all([again.close(), viewer.close()])
+  })
+})
+
+describe('the command line', { timeout: 30_000 }, () => {
+  const framelog = (...args: string[]) =>
+    promisify(execFile)(process.execPath, [join(root, 'bin/framelog.js'), ...args])
+
+  it('lists the broadcasts of a gateway, as a table and as JSON', async () => {
+    await using gateway = await startGateway()
+    assert.match((await framelog('list', '--url', gateway.http)).stdout, /No broadcasts yet/)
+    const publisher = await TestPublisher.connect(gateway.ws, 'listed')
+    publisher.publish(2)
+    await publisher.acknowledged(1)
+    assert.match(
+      (await framelog('list', '--url', gateway.http)).stdout,
+      /BROADCAST +STATE[^\n]*\nlisted +live/,
+    )
+    const [line = ''] = (await framelog('list', '--url', gateway.http, '--json')).stdout.split('\n')
+    assert.equal(JSON.parse(line).id, 'listed')
+    await publisher.close()
+  })
+
+  it('says in one line that no gateway answers', async () => {
+    await assert.rejects(
+      framelog('list', '--url', 'http://127.0.0.1:1'),
+      ({ stderr }: { stderr: string }) => {
+        assert.match(stderr, /^framelog: No gateway answers .*GATEWAY_UNREACHABLE.*\n$/)
+        return true
+      },
+    )
+  })
+
+  it('stops in order on SIGTERM', async () => {
+    const gateway = await startGateway()
+    const viewer = await TestViewer.connect(gateway.ws, 'any')
+    await viewer.next('welcome')
+    await gateway.kill('SIGTERM')
+    assert.equal((await viewer.ended()).code, 4503)
+  })
+})
+
+it('docs/configuration.md lists every setting with its default', () => {
+  const path = join(root, 'docs', 'configuration.md')
+  assert.ok(existsSync(path))
+  const rows = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(line => line.startsWith('| `'))
+  const expected = Object.entries(settings).map(
+    ([name, { default: value, describe }]) =>
+      `| \`${name}\` | ${value === undefined ? '' : `\`${value}\``} | ${describe} |`,
+  )
+  assert.deepEqual(rows, expected)
+})

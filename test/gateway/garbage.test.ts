@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import { WebSocket } from 'ws'
+import { encodeMessage, messageLimits, protocolVersion, subprotocol } from '../../src/wire/message.ts'
+import { TestPublisher, TestViewer, testFrame, WireClient } from '../support/clients.ts'
+import { type RunningGateway, startGateway } from '../support/gateway.ts'
+
+describe('bad input on the sockets', { timeout: 60_000 }, () => {
+  let gateway: RunningGateway
+  before(async () => {
+    gateway = await startGateway()
+  })
+  after(() => gateway[Symbol.asyncDispose]())
+
+  const errorOf = async (client: WireClient): Promise<string> => {
+    const { code } = await client.next('error').catch(error => ({ code: String(error) }))
+    await client.ended()
+    return code
+  }
+
+  for (const role of ['publish', 'watch']) {
+    it(`gets a coded error and a close on the ${role} socket, and harms nobody else`, async () => {
+      const publisher = await TestPublisher.connect(gateway.ws, `calm-${role}`)
+      const url = `${gateway.ws}/api/v1/broadcasts/garbage/${role}`
+      const garbage: [string, string | Uint8Array][] = [
+        ['BAD_MESSAGE', 'text'],
+        ['BAD_MESSAGE', new Uint8Array()],
+        ['BAD_MESSAGE', new Uint8Array([1, 123])],
+        ['BAD_MESSAGE', encodeMessage({ type: 'ack', sequence: 1 })],
+        ['BAD_MESSAGE', encodeMessage({ type: 'frame', frame: testFrame(0) })],
+        [
+          'BAD_MESSAGE',
+          encodeMessage({
+            type: 'hello',
+            role: role === 'publish' ? 'watch' : 'publish',
+            version: 1,
+            from: 'live',
+            resume: 'x'.repeat(16),
+          } as never),
+        ],
+        ['UNSUPPORTED_VERSION', encodeMessage({ type: 'hello', role: 'watch', version: 99, from: 'live' })],
+        ['MESSAGE_TOO_LARGE', new Uint8Array(messageLimits.control + 1).fill(1)],
+      ]
+      for (const [code, bytes] of garbage) {
+        const client = await new WireClient(url).opened()
+        client.socket.send(bytes)
+        assert.equal(await errorOf(client), code)
+      }
+      publisher.publish(3)
+      await publisher.acknowledged(2)
+      await publisher.close()
+    })
+  }
+
+  it('is refused where the broadcast id is none', async () => {
+    const client = await new WireClient(`${gateway.ws}/api/v1/broadcasts/No%20Such/watch`).opened()
+    assert.equal(await errorOf(client), 'BAD_BROADCAST_ID')
+  })
+
+  it('is refused where the position is none', async () => {
+    const viewer = await TestViewer.connect(gateway.ws, 'where', 'yesterday')
+    assert.equal(await errorOf(viewer), 'BAD_POSITION')
+  })
+
+  it('is refused where frames come before a catalog, name no track, or skip the hello', async () => {
+    const early = await new WireClient(`${gateway.ws}/api/v1/broadcasts/early/publish`).opened()
+    early.send({ type: 'hello', role: 'publish', version: protocolVersion, resume: 'x'.repeat(32) })
+    await early.next('welcome')
+    early.send({ type: 'frame', frame: testFrame(0) })
+    assert.equal(await errorOf(early), 'OUT_OF_ORDER')
+
+    const stray = await TestPublisher.connect(gateway.ws, 'stray')
+    stray.send({ type: 'frame', frame: { ...testFrame(0), track: 'other' as never } })
+    assert.equal(await errorOf(stray), 'BAD_MESSAGE')
+  })
+
+  it('is cut off past the largest message, and the gateway lives', async () => {
+    const client = await TestPublisher.connect(gateway.ws, 'huge')
+    client.socket.send(new Uint8Array(messageLimits.frame + 1))
+    assert.equal((await client.ended()).code, 1009)
+    assert.equal((await fetch(`${gateway.http}/ping`)).status, 200)
+  })
+
+  it('goes on after messages of a type that it does not know', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'newer')
+    publisher.socket.send(new Uint8Array([250, 1, 2, 3]))
+    publisher.publish(1)
+    await publisher.acknowledged(0)
+    await publisher.close()
+  })
+
+  it('is refused from a page of another origin', async () => {
+    const socket = new WebSocket(`${gateway.ws}/api/v1/broadcasts/mine/watch`, subprotocol, {
+      origin: 'http://elsewhere.example',
+    })
+    const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }]
+    assert.equal(response.statusCode, 403)
+  })
+
+  it('is answered where it is no WebSocket and no HTTP at all', async () => {
+    for (const bytes of [
+      Buffer.from([0x16, 3, 1, 0, 0xff]),
+      'GET /api/v1/broadcasts/x/publish HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+    ]) {
+      const socket = connect(gateway.port, '127.0.0.1')
+      await once(socket, 'connect')
+      socket.write(bytes)
+      const [answer] = (await once(socket, 'data')) as [Buffer]
+      assert.match(answer.toString(), /^HTTP\/1\.1 4\d\d /)
+      socket.destroy()
+    }
+  })
+
+  it('writes one line for each refusal and no stack', () => {
+    assert.doesNotMatch(gateway.output(), /\n\s+at /)
+  })
+})
+
+describe('HTTP', { timeout: 30_000 }, () => {
+  let gateway: RunningGateway
+  before(async () => {
+    gateway = await startGateway()
+  })
+  after(() => gateway[Symbol.asyncDispose]())
+
+  it('answers /ping and /version', async () => {
+    assert.deepEqual(await (await fetch(`${gateway.http}/ping`)).json(), { message: 'pong' })
+    const version = (await (await fetch(`${gateway.http}/version`)).json()) as Record<string, string>
+    assert.match(version.version ?? '', /^\d+\.\d+\.\d+/)
+    assert.ok(version.build_time)
+  })
+
+  it('gives coded errors with advice', async () => {
+    const missing = await fetch(`${gateway.http}/api/v1/broadcasts/nowhere`)
+    assert.equal(missing.status, 404)
+    const { error } = (await missing.json()) as { error: Record<string, string> }
+    assert.equal(error.code, 'BROADCAST_NOT_FOUND')
+    assert.ok(error.message && error.advice)
+    assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/NO`)).status, 400)
+    assert.equal((await fetch(`${gateway.http}/nothing/here`)).status, 404)
+  })
+})

@@ -1,0 +1,54 @@
+/**
+ * Runs the tests: `prepare` brings what they need, `check` the fast ones, `test` all of them, `soak` the long
+ * forms. Closes with one line of counts.
+ */
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { prepare } from './support/prepare.ts'
+
+const folder = import.meta.dirname
+
+/** Fast, and needing nothing that is not in the clone. */
+const fast = ['unit/*.test.ts', 'browser/*.test.ts', 'log/embedded.test.ts']
+const groups: Readonly<Record<string, readonly string[]>> = {
+  check: fast,
+  test: [...fast, 'log/*.test.ts', 'gateway/*.test.ts', 'cli/*.test.ts', 'e2e/*.test.ts'],
+  soak: ['soak/*.test.ts', 'e2e/*.test.ts'],
+}
+
+const [what = 'test'] = process.argv.slice(2)
+if (what === 'prepare') prepare()
+else await runGroup(what)
+
+async function runGroup(name: string): Promise<void> {
+  const patterns = groups[name]
+  if (patterns === undefined) throw new Error(`There is no group of tests named ${name}`)
+  const files = [...new Set(patterns.flatMap(pattern => globSync(pattern, { cwd: folder })))].map(file =>
+    join(folder, file),
+  )
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const stream = run({
+    files,
+    // Browsers and brokers share the machine's cores: one file at a time, but for the fast ones.
+    concurrency: name === 'check' ? true : 1,
+    timeout: name === 'soak' ? 3_600_000 : 300_000,
+    env: { ...process.env, ...(name === 'soak' ? { SOAK: '1' } : {}) },
+  })
+  stream.on('test:pass', ({ details, skip, todo }) => {
+    if (details.type === 'suite') return
+    if (skip !== undefined || todo !== undefined) counts.skipped += 1
+    else counts.passed += 1
+  })
+  stream.on('test:fail', ({ details }) => {
+    if (details.type !== 'suite') counts.failed += 1
+    process.exitCode = 1
+  })
+  const output = stream.compose(spec)
+  output.pipe(process.stdout)
+  await new Promise(resolve => output.once('end', resolve))
+  // In CI everything that a test needs is there: a skipped test is a broken one.
+  if (counts.passed === 0 || (process.env.CI === 'true' && counts.skipped > 0)) process.exitCode = 1
+  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
+}

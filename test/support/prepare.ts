@@ -1,0 +1,56 @@
+/** Brings what the tests need and a new machine lacks: Chromium, ffmpeg and kcat by apt, Kafka by Maven. */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..', '..')
+
+/** Program, and the Debian package that has it. */
+const programs = [
+  ['chromium', 'chromium'],
+  ['ffmpeg', 'ffmpeg'],
+  ['kcat', 'kcat'],
+] as const
+
+const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+
+function must(command: string, args: readonly string[]): void {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    encoding: 'utf8',
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  })
+  if (status !== 0) fail(`${command} ${args.join(' ')} failed:\n${stdout}${stderr}`)
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
+
+export function prepare(): void {
+  const missing = programs.filter(([program]) => !has(program)).map(([, name]) => name)
+  if (missing.length > 0) {
+    if (process.getuid?.() !== 0 || !has('apt-get'))
+      fail(`The tests need ${missing.join(', ')}. Install them and run make test again.`)
+    process.stdout.write(`Installing ${missing.join(', ')} …\n`)
+    must('apt-get', ['update'])
+    must('apt-get', ['install', '-y', '--no-install-recommends', ...missing])
+  }
+  if (process.env.TEST_BOOTSTRAP_SERVERS !== undefined || existsSync(join(root, 'tools', 'kafka', 'libs')))
+    return
+  for (const program of ['java', 'mvn']) {
+    if (!has(program))
+      fail(
+        `The tests start a real Kafka, which needs ${program} (Java 17 and Maven). Install it, or name a cluster in TEST_BOOTSTRAP_SERVERS.`,
+      )
+  }
+  process.stdout.write('Installing Apache Kafka …\n')
+  must('mvn', [
+    '-q',
+    '-B',
+    '-f',
+    join(root, 'tools', 'kafka', 'pom.xml'),
+    'dependency:copy-dependencies',
+    '-DoutputDirectory=libs',
+  ])
+}
