@@ -8,4 +8,6 @@ import { logContract } from './contract.ts'
 const root = mkdtempSync(join(tmpdir(), 'framelog-embedded-'))
 after(() => rmSync(root, { recursive: true, force: true }))
 
-logContract('the embedded log', options => openEmbeddedLog({ dir: mkdtempSync(join(root, 'log-')), ...options }))
+logContract('the embedded log', options =>
+  openEmbeddedLog({ dir: mkdtempSync(join(root, 'log-')), ...options }),
+)
