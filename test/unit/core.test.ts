@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { ByteReader, ByteWriter, OutOfBytes } from '../../src/core/bytes.ts'
@@ -108,4 +110,14 @@ describe('positions', () => {
       assert.throws(() => parsePosition(text, now), { code: 'BAD_POSITION' }, text)
     }
   })
+})
+
+it('docs/errors.md lists every code as it is', () => {
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'errors.md'), 'utf8')
+  const rows = text.split('\n').filter(line => line.startsWith('| `'))
+  const expected = Object.entries(errorKinds).map(
+    ([code, { status, close, retryable, advice }]) =>
+      `| \`${code}\` | ${status} | ${close} | ${retryable ? 'yes' : 'no'} | ${advice} |`,
+  )
+  assert.deepEqual(rows, expected)
 })

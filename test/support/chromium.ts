@@ -1,0 +1,46 @@
+/** A real Chromium with a camera and a microphone that it makes up, driven by Playwright. */
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+
+const quiet = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** 30 frames a second: the camera's own default is 20. */
+const devices = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=fps=30']
+
+export interface BrowserOptions {
+  /** Without one, pages find neither camera nor microphone. */
+  readonly camera?: boolean
+  /** Whether pages may play sound before anybody has touched them. */
+  readonly autoplay?: boolean
+}
+
+export async function launch({ camera = true, autoplay = true }: BrowserOptions = {}): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [...quiet, ...(camera ? devices : []), ...(autoplay ? ['--autoplay-policy=no-user-gesture-required'] : [])],
+  })
+}
+
+/** A page whose errors are collected: those it throws, and those it logs. */
+export interface WatchedPage {
+  readonly page: Page
+  readonly errors: string[]
+}
+
+export async function open(where: Browser | BrowserContext, url: string): Promise<WatchedPage> {
+  const page = await where.newPage()
+  const errors: string[] = []
+  page.on('pageerror', error => errors.push(error.message))
+  page.on('console', message => {
+    if (message.type() === 'error') errors.push(message.text())
+  })
+  await page.goto(url)
+  return { page, errors }
+}
