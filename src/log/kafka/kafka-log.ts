@@ -1,0 +1,191 @@
+/** The log on a Kafka cluster: put together from its parts, each of which does one thing. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { ConfigResourceTypes } from '@platformatic/kafka'
+import { FramelogError } from '../../errors.ts'
+import type { Millis, Offset } from '../../units.ts'
+import type {
+  Bounds,
+  Chunk,
+  Log,
+  LogDescription,
+  NewRecord,
+  Tail,
+  TailSink,
+  Topic,
+  TopicOptions,
+} from '../log.ts'
+import { describeConfigsApi } from './apis.ts'
+import { Appender } from './append.ts'
+import { Cluster, notFound } from './cluster.ts'
+import { Connections, closedError } from './connections.ts'
+import { bootstrapAddresses, connectionOptions, type KafkaLogOptions } from './options.ts'
+import { Questions } from './read.ts'
+import { Tails } from './tail.ts'
+import { Topics } from './topics.ts'
+
+export type { KafkaLogOptions, SaslMechanism, SecurityProtocol } from './options.ts'
+
+/** Milliseconds after which opening fails. */
+const openTimeout = 6000
+const mebibyte = 1024 * 1024
+
+/**
+ * Connects to whichever bootstrap server answers first.
+ * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_TLS, BAD_CONFIG
+ */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
+  const addresses = bootstrapAddresses(options.bootstrapServers)
+  const connections = new Connections(connectionOptions(options), options.clientId ?? 'framelog')
+  const log = new KafkaLog(options, connections, addresses)
+  const timeout = new AbortController()
+  try {
+    const late = delay(openTimeout, undefined, { signal: timeout.signal }).then(() => {
+      const all = addresses.map(({ key }) => key).join(', ')
+      throw new FramelogError('LOG_UNREACHABLE', `no answer from ${all} within ${openTimeout / 1000} s`)
+    })
+    late.catch(() => {})
+    await Promise.race([log.connect(), late])
+    return log
+  } catch (error) {
+    await log[Symbol.asyncDispose]()
+    throw error
+  } finally {
+    timeout.abort()
+  }
+}
+
+class KafkaLog implements Log {
+  readonly #options: KafkaLogOptions
+  readonly #connections: Connections
+  readonly #cluster: Cluster
+  readonly #questions: Questions
+  readonly #topics: Topics
+  readonly #appender: Appender
+  readonly #tails: Tails
+  #closed = false
+
+  constructor(
+    options: KafkaLogOptions,
+    connections: Connections,
+    addresses: ReturnType<typeof bootstrapAddresses>,
+  ) {
+    this.#options = options
+    this.#connections = connections
+    this.#cluster = new Cluster(connections, addresses, () => {
+      this.#tails.rearrange()
+      this.#appender.pump()
+    })
+    this.#questions = new Questions(this.#cluster, connections)
+    const onWarning = options.onWarning ?? (() => {})
+    this.#topics = new Topics(this.#cluster, this.#questions, options.replicationFactor, onWarning)
+    this.#appender = new Appender(this.#cluster, connections, {
+      perTopic: options.maxWaitingBytes ?? 64 * mebibyte,
+      overall: options.maxWaitingBytesOverall ?? 512 * mebibyte,
+    })
+    this.#tails = new Tails(this.#cluster, connections)
+  }
+
+  connect(): Promise<void> {
+    return this.#cluster.connect()
+  }
+
+  async describe(): Promise<LogDescription> {
+    this.#checkOpen()
+    const settings = await this.#brokerSettings()
+    const copies = this.#options.replicationFactor ?? settings.get('default.replication.factor')
+    const least = settings.get('min.insync.replicas')
+    return { backend: 'kafka', durability: durability(copies, least) }
+  }
+
+  async create(name: string, options: TopicOptions): Promise<Topic> {
+    this.#checkOpen()
+    return this.#topics.create(name, options)
+  }
+
+  async find(name: string): Promise<Topic | undefined> {
+    this.#checkOpen()
+    return this.#cluster.find(name)
+  }
+
+  async topics(prefix: string): Promise<readonly Topic[]> {
+    this.#checkOpen()
+    return this.#cluster.list(prefix)
+  }
+
+  async append(topic: Topic, records: readonly NewRecord[]): Promise<Offset> {
+    this.#checkOpen()
+    if (records.length === 0) return (await this.#questions.bounds(topic)).next
+    return this.#appender.append(topic, records)
+  }
+
+  async bounds(topic: Topic): Promise<Bounds> {
+    this.#checkOpen()
+    return this.#questions.bounds(topic)
+  }
+
+  async offsetAt(topic: Topic, time: Millis): Promise<Offset> {
+    this.#checkOpen()
+    return this.#questions.offsetAt(topic, time)
+  }
+
+  async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
+    this.#checkOpen()
+    return this.#questions.read(topic, from, maxBytes)
+  }
+
+  tail(topic: Topic, from: Offset, sink: TailSink): Tail {
+    return this.#tails.tail(topic, from, sink)
+  }
+
+  async delete(topic: Topic): Promise<void> {
+    this.#checkOpen()
+    await this.#topics.delete(topic)
+    const gone = notFound(topic)
+    this.#appender.fail(topic.id, gone)
+    this.#tails.end(topic, gone)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#tails.close()
+    this.#appender.close()
+    this.#cluster.close()
+    this.#connections.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw closedError()
+  }
+
+  /** Numbers among a broker's settings; none where this user may not see them. */
+  async #brokerSettings(): Promise<Map<string, number>> {
+    const found = new Map<string, number>()
+    const [id, address] = [...this.#cluster.brokers][0] ?? []
+    if (id === undefined || address === undefined) return found
+    const link = this.#connections.link(address, 'lookup')
+    const { results } = await link.request(
+      describeConfigsApi,
+      [
+        {
+          resourceType: ConfigResourceTypes.BROKER,
+          resourceName: String(id),
+          configurationKeys: ['default.replication.factor', 'min.insync.replicas'],
+        },
+      ],
+      false,
+      false,
+    )
+    for (const { name, value } of results[0]?.configs ?? []) found.set(name, Number(value))
+    return found
+  }
+}
+
+function durability(copies: number | undefined, least: number | undefined): string {
+  if (copies === 1) return "one copy: losing that broker's disk loses the video"
+  const all = copies === undefined ? 'as many copies as the cluster is set to' : `${copies} copies`
+  const acknowledged = `acknowledged when every copy in sync has it (acks=all)`
+  if (least === undefined) return `${all}, ${acknowledged}`
+  if (least === 1) return `${all}, ${acknowledged}; min.insync.replicas=1 lets that be a single one`
+  return `${all}, ${acknowledged}, never fewer than ${least}`
+}

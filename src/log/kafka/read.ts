@@ -1,0 +1,132 @@
+/** Questions about one topic, each answered by its leader: reads, bounds, offsets by time. */
+import { ListOffsetTimestamps } from '@platformatic/kafka'
+import { FramelogError } from '../../errors.ts'
+import type { Millis, Offset } from '../../units.ts'
+import type { Bounds, Chunk, Topic } from '../log.ts'
+import { fetchApi, listOffsetsApi, type PartitionAnswer } from './apis.ts'
+import { type Cluster, notFound } from './cluster.ts'
+import type { Connections, Link } from './connections.ts'
+import { decodeBatches } from './decode.ts'
+import { answeredError, errorName, isPassing } from './errors.ts'
+
+/** Milliseconds after which a question fails, through any number of retries. */
+const patience = 15_000
+/** Milliseconds for which a new leader may not know yet what its predecessor had acknowledged. */
+const endLagPatience = 1500
+/** What a broker is asked for at least: smaller pieces cost a round trip each. */
+const leastBytes = 64 * 1024
+/** Larger than the largest batch, which comes whole anyway. */
+export const partitionMaxBytes = 9 * 1024 * 1024
+
+type Ask<Answer> = (link: Link) => Promise<{ answer: Answer } | { code: number }>
+
+export class Questions {
+  readonly #cluster: Cluster
+  readonly #connections: Connections
+
+  constructor(cluster: Cluster, connections: Connections) {
+    this.#cluster = cluster
+    this.#connections = connections
+  }
+
+  async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
+    if (from < 0) throw outOfRange(topic, from)
+    const since = Date.now()
+    for (let at = from; ; ) {
+      const partition = await this.#fetch(topic, at, maxBytes)
+      const end = Number(partition.highWatermark) as Offset
+      const { records, next } = decodeBatches(partition.records, at, maxBytes)
+      if (records.length > 0) return { records, next, end: Math.max(end, next) as Offset }
+      if (at === end) return { records, next: at, end }
+      if (at > end) {
+        if (Date.now() - since > endLagPatience) throw outOfRange(topic, at)
+        await this.#cluster.pause(50)
+      }
+      at = next
+    }
+  }
+
+  async #fetch(topic: Topic, from: Offset, maxBytes: number): Promise<PartitionAnswer> {
+    const bytes = Math.max(maxBytes, leastBytes)
+    return this.#ask(topic, `to read topic ${topic.name}`, async link => {
+      const partition = fetchPartition(from, partitionMaxBytes)
+      const topics = [{ topicId: topic.id, partitions: [partition] }]
+      const { errorCode, responses } = await link.request(fetchApi, 0, 1, bytes, 0, 0, -1, topics, [], '')
+      const answer = responses.find(({ topicId }) => topicId === topic.id)?.partitions[0]
+      const code = errorCode || answer?.errorCode
+      if (code !== undefined && errorName(code) === 'OFFSET_OUT_OF_RANGE') throw outOfRange(topic, from)
+      return answer === undefined || code ? { code: code || unknownTopic } : { answer }
+    })
+  }
+
+  async bounds(topic: Topic): Promise<Bounds> {
+    const [first, next] = await Promise.all([
+      this.#offset(topic, ListOffsetTimestamps.EARLIEST),
+      this.#offset(topic, ListOffsetTimestamps.LATEST),
+      this.#confirm(topic),
+    ])
+    return { first, next: Math.max(first, next) as Offset }
+  }
+
+  async offsetAt(topic: Topic, time: Millis): Promise<Offset> {
+    const [found, end] = await Promise.all([
+      this.#offset(topic, BigInt(Math.max(0, Math.ceil(time)))),
+      this.#offset(topic, ListOffsetTimestamps.LATEST),
+      this.#confirm(topic),
+    ])
+    return found < 0 ? end : found
+  }
+
+  /** Waits until the leader answers for a topic that was just made. */
+  async awaitReadable(topic: Topic): Promise<void> {
+    await this.#offset(topic, ListOffsetTimestamps.LATEST)
+  }
+
+  #offset(topic: Topic, timestamp: bigint): Promise<Offset> {
+    return this.#ask(topic, `to tell an offset of topic ${topic.name}`, async link => {
+      const partitions = [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp }]
+      const { topics } = await link.request(listOffsetsApi, -1, 0, [{ name: topic.name, partitions }])
+      const answer = topics[0]?.partitions[0]
+      if (answer === undefined || answer.errorCode !== 0) return { code: answer?.errorCode || unknownTopic }
+      return { answer: Number(answer.offset) as Offset }
+    })
+  }
+
+  /** ListOffsets asks by name; this makes sure that the name is still this topic's. */
+  async #confirm(topic: Topic): Promise<void> {
+    await this.#cluster.refresh([topic])
+    if (!this.#cluster.leader(topic)) await this.#cluster.findLeader(topic, Date.now() + patience)
+  }
+
+  /** Asks the leader, wherever it moves to meanwhile. */
+  async #ask<Answer>(topic: Topic, doing: string, ask: Ask<Answer>): Promise<Answer> {
+    const until = Date.now() + patience
+    for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
+      const leader = await this.#cluster.findLeader(topic, until)
+      const result = await ask(this.#connections.link(leader, 'replay')).catch((error: unknown) => {
+        if (error instanceof FramelogError && error.code === 'LOG_UNREACHABLE') return { error }
+        throw error
+      })
+      if ('answer' in result) return result.answer
+      if ('code' in result && !isPassing(result.code)) throw answeredError(result.code, doing)
+      await this.#cluster.refresh([topic]).catch(() => {})
+      if (this.#cluster.isGone(topic)) throw notFound(topic)
+      if (Date.now() > until) throw 'code' in result ? answeredError(result.code, doing) : result.error
+      await this.#cluster.pause(pause)
+    }
+  }
+}
+
+/** An answer that leaves out what was asked for. */
+const unknownTopic = 3
+
+export const fetchPartition = (from: number, maxBytes: number) => ({
+  partition: 0,
+  currentLeaderEpoch: -1,
+  fetchOffset: BigInt(from),
+  lastFetchedEpoch: -1,
+  partitionMaxBytes: maxBytes,
+})
+
+export const outOfRange = (topic: Topic, from: number): FramelogError =>
+  new FramelogError('OFFSET_OUT_OF_RANGE', `offset ${from} is not in topic ${topic.name}`)
