@@ -80,14 +80,12 @@ export function answeredError(code: number, doing: string, detail?: string | nul
 export const answerIn = (error: unknown): unknown =>
   error instanceof ResponseError && 'response' in error ? error.response : undefined
 
-/** An answer that came, but that the library cannot read; the connection is as good as before. */
-export const isUnreadable = (error: unknown): boolean =>
-  error instanceof UnsupportedCompressionError ||
-  (error instanceof Error &&
-    !(error instanceof GenericError) &&
-    !('syscall' in error) &&
-    !('code' in error)) ||
-  error instanceof RangeError
+/** An answer that came, but that the library cannot read: its errors of reading have no class in common. */
+export function isUnreadable(error: unknown): boolean {
+  if (error instanceof UnsupportedCompressionError || error instanceof RangeError) return true
+  if (!(error instanceof Error) || error instanceof GenericError || 'syscall' in error) return false
+  return !('code' in error && /^(E[A-Z]|ERR_)/.test(String(error.code)))
+}
 
 /** A connection that did not come about, or broke. `where` is the broker's address. */
 export function connectionError(error: unknown, where: string): FramelogError {
