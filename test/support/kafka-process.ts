@@ -106,7 +106,7 @@ export class KafkaProcess {
         }
       })
     }
-    this.#exited = new Promise(done => {
+    this.#exited = new Promise<void>(done => {
       child.once('error', error => {
         last.push(error.message)
         done()
