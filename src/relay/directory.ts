@@ -56,6 +56,7 @@ export class Directory {
   }
 
   async remove(id: BroadcastId, now: Millis): Promise<void> {
+    this.#entries.delete(id)
     const value = encodeText(JSON.stringify({ id, removed: true }))
     await this.#log.append(this.#topic, [{ key: id, value, headers: [['v', '1']], timestamp: now }])
   }

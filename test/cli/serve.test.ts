@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { settings } from '../../src/cli/config.ts'
 import { TestPublisher, TestViewer } from '../support/clients.ts'
 import { failGateway, startGateway } from '../support/gateway.ts'
+import { startBrokers } from '../support/kafka.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'framelog-cli-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -61,6 +62,25 @@ describe('settings that cannot work', { timeout: 60_000 }, () => {
   it('names every wrong setting at once', async () => {
     const wrong = { HTTP_PORT: 'http', RETENTION: 'long', LOG_LEVEL: 'loud', SASL_USERNAME: 'u' }
     await refuses(wrong, /BAD_CONFIG/, /HTTP_PORT/, /RETENTION/, /LOG_LEVEL/, /SASL_PASSWORD/)
+  })
+})
+
+describe('a cluster that refuses', { timeout: 90_000 }, () => {
+  it('names the wrong password, and the wrong protocol', async () => {
+    await using kafka = await startBrokers({ secured: true })
+    const { sasl = '', username = '', password = '' } = kafka.secured ?? {}
+    const login = { BOOTSTRAP_SERVERS: sasl, SASL_USERNAME: username, SECURITY_PROTOCOL: 'SASL_PLAINTEXT' }
+    await refuses({ ...login, SASL_PASSWORD: 'wrong' }, /LOG_AUTHENTICATION/, /SASL_PASSWORD/)
+    await refuses(
+      { ...login, SASL_PASSWORD: password, SECURITY_PROTOCOL: 'SASL_SSL' },
+      /LOG_TLS/,
+      /SECURITY_PROTOCOL/,
+    )
+    await using gateway = await startGateway({ ...login, SASL_PASSWORD: password })
+    const publisher = await TestPublisher.connect(gateway.ws, 'secured')
+    publisher.publish(1)
+    await publisher.acknowledged(0)
+    await publisher.close()
   })
 })
 

@@ -1,14 +1,64 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { TestPublisher, TestViewer } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
+import { type KafkaCluster, startKafka } from '../support/kafka.ts'
+
+const prefix = `test-${randomUUID().slice(0, 8)}-`
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
 describe('a broadcast over the embedded log', { timeout: 60_000 }, () => {
+  broadcasts(() => startGateway({ PUBLISHER_GRACE: '2s' }))
+})
+
+describe('a broadcast over Kafka', { timeout: 120_000 }, () => {
+  let kafka: KafkaCluster
+  before(async () => {
+    kafka = await startKafka()
+  })
+  after(() => kafka[Symbol.asyncDispose]())
+  const start = (): Promise<RunningGateway> =>
+    startGateway({ PUBLISHER_GRACE: '2s', BOOTSTRAP_SERVERS: kafka.bootstrapServers, TOPIC_PREFIX: prefix })
+
+  broadcasts(start)
+
+  it('is served by any gateway: published here, watched there', async () => {
+    await using here = await start()
+    await using there = await start()
+    const viewer = await TestViewer.connect(there.ws, 'across')
+    assert.equal((await viewer.next('welcome')).role, 'watch')
+    const publisher = await TestPublisher.connect(here.ws, 'across')
+    publisher.publish(50)
+    await viewer.frame(49)
+    assert.deepEqual(viewer.sequences, range(0, 50))
+    const session = publisher.welcome?.session ?? ''
+    publisher.cut()
+    const again = await TestPublisher.connect(there.ws, 'across', { session })
+    assert.equal(again.welcome?.session, session)
+    again.publish(100 - again.sequence)
+    await viewer.frame(99)
+    assert.deepEqual(viewer.sequences, range(0, 100))
+    await assert.rejects(
+      TestPublisher.connect(here.ws, 'across', { resume: 'another-token-entirely' }),
+      /BROADCAST_BUSY/,
+    )
+    await Promise.all([again.close(), viewer.close()])
+  })
+
+  it('makes no consumer group', async () => {
+    const output = execFileSync('kcat', ['-L', '-J', '-b', kafka.bootstrapServers], { encoding: 'utf8' })
+    assert.doesNotMatch(output, /__consumer_offsets/)
+  })
+})
+
+/** What holds on either log. */
+function broadcasts(start: () => Promise<RunningGateway>): void {
   let gateway: RunningGateway
   before(async () => {
-    gateway = await startGateway({ PUBLISHER_GRACE: '2s' })
+    gateway = await start()
   })
   after(() => gateway[Symbol.asyncDispose]())
 
@@ -136,4 +186,4 @@ describe('a broadcast over the embedded log', { timeout: 60_000 }, () => {
     assert.equal((await viewer.ended()).code, 4411)
     assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/over`)).status, 404)
   })
-})
+}

@@ -24,7 +24,11 @@ export interface BrowserOptions {
 export async function launch({ camera = true, autoplay = true }: BrowserOptions = {}): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [...quiet, ...(camera ? devices : []), ...(autoplay ? ['--autoplay-policy=no-user-gesture-required'] : [])],
+    args: [
+      ...quiet,
+      ...(camera ? devices : []),
+      ...(autoplay ? ['--autoplay-policy=no-user-gesture-required'] : []),
+    ],
   })
 }
 

@@ -4,12 +4,10 @@ import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import { millis, offset } from '../../src/units.ts'
+import { TailReader } from '../log/tail-reader.ts'
 import { type KafkaCluster, startBrokers } from '../support/kafka.ts'
-import { TailReader } from './tail-reader.ts'
 
-const skip = process.env.TEST_BROKERS === '3' ? false : 'three brokers are started only with TEST_BROKERS=3'
-
-describe('the Kafka log on three brokers', { skip, timeout: 240_000 }, () => {
+describe('the Kafka log on three brokers', { timeout: 240_000 }, () => {
   let cluster: KafkaCluster
   before(async () => {
     cluster = await startBrokers({ brokers: 3 })
