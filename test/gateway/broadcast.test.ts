@@ -48,6 +48,44 @@ describe('a broadcast over Kafka', { timeout: 120_000 }, () => {
     await Promise.all([again.close(), viewer.close()])
   })
 
+  it('goes to the later claim where two publishers race on two gateways, and tells the other', async () => {
+    await using here = await start()
+    await using there = await start()
+    for (let round = 0; round < 5; round++) {
+      const id = `race-${round}`
+      const publishers = await Promise.allSettled(
+        [here, there].map(({ ws }, i) =>
+          TestPublisher.connect(ws, id, { resume: `token-of-publisher-${i}` }),
+        ),
+      )
+      const connected = publishers.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
+      for (const publisher of connected) publisher.publish(60)
+      const outcomes = await Promise.all(
+        connected.map(publisher =>
+          Promise.race([
+            publisher.acknowledged(59).then(() => 'holds'),
+            publisher.ended().then(({ code }) => code),
+          ]).catch(() => 4409),
+        ),
+      )
+      const refused =
+        publishers.length - connected.length + outcomes.filter(outcome => outcome === 4409).length
+      assert.deepEqual(
+        [outcomes.filter(outcome => outcome === 'holds').length, refused],
+        [1, 1],
+        String(outcomes),
+      )
+      const viewer = await TestViewer.connect(there.ws, id, 'start')
+      await viewer.frame(59)
+      const sessions = viewer.messages.flatMap(message =>
+        message.type === 'catalog' ? [message.session] : [],
+      )
+      assert.deepEqual(viewer.sequences.slice(-60), range(0, 60), `sessions ${sessions}`)
+      for (const publisher of connected) publisher.cut()
+      await viewer.close()
+    }
+  })
+
   it('makes no consumer group', async () => {
     const output = execFileSync('kcat', ['-L', '-J', '-b', kafka.bootstrapServers], { encoding: 'utf8' })
     assert.doesNotMatch(output, /__consumer_offsets/)
