@@ -95,11 +95,11 @@ class EmbeddedLog implements Log {
   }
 
   async describe(): Promise<LogDescription> {
-    const what =
-      this.#sync === 'always'
-        ? 'on disk'
-        : 'committed: a killed process loses nothing, a power cut may lose the last moments'
-    return { backend: 'embedded', durability: `one copy on this machine, acknowledged when ${what}` }
+    const what = this.#sync === 'always' ? 'a power cut' : 'a killed process, not a power cut'
+    return {
+      backend: 'embedded',
+      durability: `one copy on this machine; what is acknowledged survives ${what}`,
+    }
   }
 
   async create(name: string, options: TopicOptions): Promise<Topic> {

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Clock } from '../../src/core/clock.ts'
+import { type ErrorCode, FramelogError } from '../../src/errors.ts'
+import type { LogRecord, NewRecord } from '../../src/log/log.ts'
+import { decodeRecord, encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
+import { encodeCatalog } from '../../src/media/catalog.ts'
+import { CurrentGop, gopLimits } from '../../src/relay/gop.ts'
+import { Packet, type ViewerSink } from '../../src/relay/packet.ts'
+import { Publication, publicationLimits } from '../../src/relay/publication.ts'
+import { RecordStream } from '../../src/relay/stream.ts'
+import { Viewer, viewerLimits } from '../../src/relay/viewer.ts'
+import { type Millis, millis, type Offset } from '../../src/units.ts'
+import { testCatalog, testFrame } from '../support/clients.ts'
+
+class ManualClock implements Clock {
+  time = 1_000_000
+  now(): Millis {
+    return this.time as Millis
+  }
+  after(): () => void {
+    return () => {}
+  }
+}
+
+/** A connection whose network takes nothing until it is told to. */
+class StuckSink implements ViewerSink {
+  buffered = 0
+  readonly sent: Packet[] = []
+  error: FramelogError | undefined
+  begin(): void {}
+  send(packet: Packet): void {
+    this.sent.push(packet)
+    this.buffered += packet.size
+  }
+  async drained(): Promise<void> {}
+  close(error: FramelogError): void {
+    this.error = error
+  }
+  get sequences(): number[] {
+    return this.sent.flatMap(({ event }) => (event.type === 'frame' ? [event.frame.sequence] : []))
+  }
+}
+
+/** A broadcast's records, as a gateway writes them. */
+class Writer {
+  readonly #stream = new RecordStream()
+  #offset = 0
+
+  constructor() {
+    this.write({ kind: 'session', session: 'abcd1234', resumeHash: '', nonce: '', gateway: '' })
+  }
+
+  write(entry: WrittenEntry) {
+    const record: LogRecord = { ...encodeEntry(entry, millis(0)), offset: this.#offset++ as Offset }
+    return this.#stream.take(record)
+  }
+
+  get catalog(): Packet | undefined {
+    return this.#stream.catalog
+  }
+
+  /** Delivers the frame with a number, and its catalog where it opens a GOP. */
+  deliver(viewer: Viewer, sequence: number, bytes: number): void {
+    const claim = { epoch: 0 as Offset, session: 'abcd1234' }
+    const frame = testFrame(sequence, { bytes })
+    if (frame.keyframe) this.write({ kind: 'catalog', ...claim, catalog: encodeCatalog(testCatalog) })
+    const accepted = this.write({ kind: 'frame', ...claim, sequence, frame })
+    assert.ok(accepted?.packet)
+    viewer.deliver(accepted, accepted.packet, this.catalog)
+  }
+}
+
+describe('a viewer whose connection takes nothing', () => {
+  const bytes = 256 * 1024
+  const fill = viewerLimits.buffered / bytes
+
+  it('is skipped to a keyframe once its connection takes again, and told how much it lost', () => {
+    const [sink, writer] = [new StuckSink(), new Writer()]
+    const viewer = new Viewer(sink)
+    viewer.join([], 0 as Offset)
+    for (let n = 0; n < 60; n++) writer.deliver(viewer, n, bytes)
+    assert.equal(viewer.state, 'skipping')
+    const got = sink.sequences.length
+    assert.ok(got >= fill && got <= fill + 2, 'no more than the limit waits')
+    sink.buffered = 0
+    for (let n = 60; n < 70; n++) writer.deliver(viewer, n, 10)
+    assert.equal(viewer.state, 'live')
+    assert.deepEqual(sink.sequences.slice(got), [60, 61, 62, 63, 64, 65, 66, 67, 68, 69])
+    const gap = sink.sent.find(({ event }) => event.type === 'gap')?.event
+    assert.equal(gap?.type === 'gap' && gap.frames, 60 - got)
+  })
+
+  it('is given up after too many skipped GOPs', () => {
+    const [sink, writer] = [new StuckSink(), new Writer()]
+    const viewer = new Viewer(sink)
+    viewer.join([], 0 as Offset)
+    for (let n = 0; n < 60 * (viewerLimits.skippedGops + 2) && sink.error === undefined; n++)
+      writer.deliver(viewer, n, bytes)
+    assert.equal(sink.error?.code, 'VIEWER_TOO_SLOW')
+    assert.equal(viewer.state, 'closed')
+  })
+})
+
+describe('the current GOP', () => {
+  it('is given up past its limits, and begins again with the next keyframe', () => {
+    const gop = new CurrentGop()
+    const packet = new Packet({ type: 'state', state: 'live' })
+    gop.add(packet)
+    assert.equal(gop.packets.length, 0)
+    gop.open(packet, packet)
+    for (let i = 0; i < gopLimits.packets - 2; i++) gop.add(packet)
+    assert.equal(gop.packets.length, gopLimits.packets)
+    gop.add(packet)
+    assert.equal(gop.packets.length, 0)
+    gop.open(packet, packet)
+    assert.equal(gop.packets.length, 2)
+  })
+})
+
+describe('a publication', () => {
+  const setup = () => {
+    const clock = new ManualClock()
+    const records: NewRecord[] = []
+    const acknowledged: number[] = []
+    let error: FramelogError | undefined
+    const host = {
+      append: async (more: readonly NewRecord[]) => {
+        records.push(...more)
+        return 0 as Offset
+      },
+      end: 7 as Offset,
+      timestamp: () => clock.now(),
+    }
+    const sink = {
+      acknowledge: (sequence: number) => void acknowledged.push(sequence),
+      close: (reason: FramelogError) => {
+        error = reason
+      },
+    }
+    const publication = new Publication(host, sink, clock, 'hash', 'nonce')
+    publication.begin({ epoch: 5 as Offset, session: 'abcd1234', next: 0, gopStart: undefined })
+    publication.catalog(testCatalog)
+    const entries = () => records.map((record, i) => decodeRecord({ ...record, offset: (100 + i) as Offset }))
+    return { clock, publication, entries, acknowledged, error: () => error }
+  }
+
+  const refused = (run: () => void): ErrorCode | undefined => {
+    try {
+      run()
+    } catch (error) {
+      return error instanceof FramelogError ? error.code : undefined
+    }
+    return undefined
+  }
+
+  it('writes a catalog before every GOP, and where reading must start in every record', () => {
+    const { publication, entries } = setup()
+    for (let n = 0; n < 121; n++) publication.frame(testFrame(n))
+    const kinds = entries().map(({ kind }) => kind)
+    assert.deepEqual(
+      kinds.flatMap((kind, i) => (kind === 'catalog' ? [i] : [])),
+      [0, 61, 122],
+    )
+    assert.ok(entries().every(entry => 'start' in entry && entry.start === 7))
+  })
+
+  it('acknowledges what was read back, once for each batch', () => {
+    const { publication, acknowledged } = setup()
+    for (let n = 0; n < 10; n++) publication.frame(testFrame(n))
+    for (let n = 0; n < 5; n++) publication.confirm(n)
+    publication.flush()
+    publication.flush()
+    assert.deepEqual(acknowledged, [4])
+  })
+
+  it('records a gap where numbers are left out, and passes over numbers that it has had', () => {
+    const { publication, entries } = setup()
+    publication.frame(testFrame(0))
+    publication.frame(testFrame(5))
+    publication.frame(testFrame(3))
+    const gap = entries().find(({ kind }) => kind === 'gap')
+    assert.deepEqual(gap?.kind === 'gap' && [gap.from, gap.to], [1, 4])
+    assert.equal(entries().filter(({ kind }) => kind === 'frame').length, 2)
+  })
+
+  it('stops appending while its read-back is old, and goes on when it has caught up', () => {
+    const { clock, publication, entries } = setup()
+    const frames = () => entries().filter(({ kind }) => kind === 'frame').length
+    publication.frame(testFrame(0))
+    clock.time += publicationLimits.staleAfter + 1
+    for (let n = 1; n < 10; n++) publication.frame(testFrame(n))
+    assert.equal(frames(), 1)
+    assert.equal(publication.state, 'holding')
+    publication.confirm(0)
+    publication.flush()
+    assert.equal(frames(), 10)
+    assert.equal(publication.state, 'open')
+  })
+
+  it('holds a bounded number of frames', () => {
+    const { clock, publication } = setup()
+    publication.frame(testFrame(0))
+    clock.time += publicationLimits.staleAfter + 1
+    for (let n = 1; n <= publicationLimits.held.items; n++) publication.frame(testFrame(n))
+    assert.equal(
+      refused(() => publication.frame(testFrame(publicationLimits.held.items + 1))),
+      'LOG_OVERLOADED',
+    )
+  })
+
+  it('has a bounded number of frames on their way', () => {
+    const { publication } = setup()
+    for (let n = 0; n < publicationLimits.unconfirmed; n++) publication.frame(testFrame(n))
+    assert.equal(
+      refused(() => publication.frame(testFrame(publicationLimits.unconfirmed))),
+      'LOG_OVERLOADED',
+    )
+  })
+
+  it('refuses a frame past the largest', () => {
+    const { publication } = setup()
+    const frame = testFrame(0, { bytes: publicationLimits.frameBytes + 1 })
+    assert.equal(
+      refused(() => publication.frame(frame)),
+      'FRAME_TOO_LARGE',
+    )
+  })
+
+  it('appends nothing once its claim is lost', () => {
+    const { publication, entries, error } = setup()
+    publication.close(new FramelogError('BROADCAST_TAKEN_OVER', 'x'))
+    publication.frame(testFrame(0))
+    assert.equal(entries().length, 0)
+    assert.equal(error()?.code, 'BROADCAST_TAKEN_OVER')
+  })
+})
