@@ -1,0 +1,199 @@
+/** `/static/index.html`: a camera goes on air, and beside it comes back through the log. */
+
+import { type BroadcastId, isBroadcastId } from '../../units.ts'
+import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
+import type { Publisher, PublisherState } from '../publisher/publisher.ts'
+import { WebCodecsPublisher } from '../publisher/webcodecs-publisher.ts'
+import { lagWords, playerWords, publisherWords, text } from '../text.ts'
+import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
+import { observe } from './observed.ts'
+import { shareRow } from './share.ts'
+import './style.css'
+
+const words = text.studio
+const page = new URL(location.href)
+const asked = page.searchParams.get('broadcast')
+
+let publisher: Publisher | undefined
+let player: WebCodecsPlayer | undefined
+let canvas = newCanvas()
+let heard = false
+let before = { at: 0, bytes: 0 }
+
+const state = new StateLine()
+const replayState = new StateLine()
+const preview = element('video', {
+  muted: true,
+  playsinline: true,
+  autoplay: true,
+  'aria-label': words.cameraLabel,
+})
+const replay = element('div', { class: 'stage' }, canvas)
+const lag = element('output', { class: 'lag', 'aria-label': text.figures.lag }, text.figures.none)
+const id = element('input', {
+  id: 'broadcast',
+  type: 'text',
+  value:
+    asked !== null && isBroadcastId(asked)
+      ? asked
+      : `camera-${Math.random().toString(36).slice(2, 6).padEnd(4, '0')}`,
+  maxlength: 63,
+  autocapitalize: 'none',
+  autocomplete: 'off',
+  spellcheck: 'false',
+  'aria-describedby': 'broadcast-hint',
+})
+const hint = element('small', { id: 'broadcast-hint' }, words.idHint)
+const start = button(words.start, 'primary', begin)
+const stop = button(words.stop, 'plain', () => void publisher?.stop())
+const listen = button(words.hear, 'plain', () => {
+  heard = !heard
+  player?.setSound(heard ? 'heard' : 'silent')
+  setText(listen, heard ? words.unhear : words.hear)
+  listen.setAttribute('aria-pressed', String(heard))
+})
+const share = shareRow()
+const names = text.figures
+const figures = new Figures([
+  names.fps,
+  names.bitrate,
+  names.codec,
+  names.size,
+  names.acknowledged,
+  names.waiting,
+  names.roundTrip,
+  names.skew,
+])
+
+frame(
+  'studio',
+  element('div', { class: 'heading' }, element('h1', {}, words.title), state.badge),
+  state.sentence,
+  element(
+    'form',
+    { class: 'controls' },
+    element('label', { for: 'broadcast' }, words.id),
+    id,
+    element('div', { class: 'buttons' }, start, stop),
+    hint,
+  ),
+  element(
+    'div',
+    { class: 'pair' },
+    element(
+      'section',
+      { class: 'panel' },
+      element('h2', {}, words.camera),
+      element('div', { class: 'stage' }, preview),
+    ),
+    element(
+      'section',
+      { class: 'panel' },
+      element('div', { class: 'panel-head' }, element('h2', {}, words.replay), lag),
+      replay,
+    ),
+  ),
+  share.root,
+  element(
+    'section',
+    { class: 'panel', 'aria-label': words.figures },
+    element('div', { class: 'panel-head' }, replayState.badge, listen),
+    figures.root,
+  ),
+)
+document.title = `${words.title} · ${text.brand}`
+id.form?.addEventListener('submit', event => {
+  event.preventDefault()
+  begin()
+})
+id.addEventListener('input', checkId)
+addEventListener('pagehide', () => publisher?.abandon())
+observe({ publisher: () => publisher, player: () => player })
+checkId()
+show({ kind: 'idle' })
+setInterval(measure, 500)
+if (page.searchParams.get('autostart') === '1') begin()
+
+function begin(): void {
+  if (publisher !== undefined && !isOver(publisher.state) && publisher.state.kind !== 'idle') return
+  if (!isBroadcastId(id.value)) return
+  const broadcast = id.value
+  const url = new URL(location.href)
+  url.searchParams.set('broadcast', broadcast)
+  history.replaceState(null, '', url)
+  player?.stop()
+  player = undefined
+  const made = new WebCodecsPublisher(broadcast, url, next => {
+    if (publisher === made) changed(next, broadcast)
+  })
+  publisher = made
+  before = { at: performance.now(), bytes: 0 }
+  void made.start()
+}
+
+function changed(next: PublisherState, broadcast: BroadcastId): void {
+  if (preview.srcObject !== (publisher?.stream ?? null)) preview.srcObject = publisher?.stream ?? null
+  if (isOver(next)) preview.srcObject = null
+  if (next.kind === 'live' && player === undefined) watch(broadcast)
+  show(next)
+}
+
+/** The picture comes back the way that every viewer gets it. */
+function watch(broadcast: BroadcastId): void {
+  const old = canvas
+  canvas = newCanvas()
+  old.replaceWith(canvas)
+  const made = new WebCodecsPlayer(
+    { id: broadcast, page, canvas, from: 'live', sound: heard ? 'heard' : 'silent' },
+    () => replayState.show(playerWords(made.state)),
+  )
+  player = made
+  made.start()
+}
+
+function show(next: PublisherState): void {
+  state.show(publisherWords(next))
+  const off = isOver(next) || next.kind === 'idle'
+  start.hidden = !off
+  stop.hidden = off
+  id.readOnly = !off
+  hint.hidden = !off
+  document.body.dataset.state = next.kind
+}
+
+function checkId(): void {
+  const good = isBroadcastId(id.value)
+  id.setAttribute('aria-invalid', String(!good))
+  setText(hint, good ? words.idHint : words.idWrong)
+  start.disabled = !good
+  share.show(good ? new URL(`/watch/${id.value}`, location.href).href : '')
+}
+
+function measure(): void {
+  const sent = publisher?.figures
+  const seen = player?.figures
+  const now = performance.now()
+  setText(lag, seen?.lagMs === undefined ? names.none : lagWords(seen.lagMs))
+  replayState.badge.hidden = player === undefined
+  listen.hidden = player === undefined || player.sound === 'none'
+  figures.set(names.fps, seen === undefined ? undefined : String(seen.fps))
+  figures.set(names.skew, seen?.audio.playing ? names.milliseconds(seen.audio.avSkewMs) : undefined)
+  if (seen?.size !== undefined) figures.set(names.size, `${seen.size.width} × ${seen.size.height}`)
+  if (sent === undefined) return
+  const rate = ((sent.bytes - before.bytes) * 8000) / Math.max(1, now - before.at)
+  before = { at: now, bytes: sent.bytes }
+  figures.set(names.bitrate, names.kilobits(rate))
+  figures.set(names.codec, sent.codecs.join(', ') || undefined)
+  figures.set(names.acknowledged, names.frames(sent.acknowledged + 1))
+  figures.set(names.waiting, names.frames(sent.unacknowledged))
+  figures.set(names.roundTrip, sent.roundTrip === undefined ? undefined : names.milliseconds(sent.roundTrip))
+}
+
+function newCanvas(): HTMLCanvasElement {
+  const label = words.replayLabel
+  return element('canvas', { 'data-player': true, width: 640, height: 360, role: 'img', 'aria-label': label })
+}
+
+function isOver({ kind }: PublisherState): boolean {
+  return kind === 'ended' || kind === 'failed' || kind === 'refused' || kind === 'unsupported'
+}

@@ -1,0 +1,131 @@
+/** `/watch/ID`: one broadcast, as large as the window allows. */
+import { type BroadcastId, isBroadcastId } from '../../units.ts'
+import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
+import { lagWords, playerWords, soundWords, text } from '../text.ts'
+import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
+import { observe } from './observed.ts'
+import './style.css'
+
+const words = text.watch
+const names = text.figures
+const page = new URL(location.href)
+const id = decodeURIComponent(
+  page.pathname
+    .split('/')
+    .filter(part => part !== '')
+    .at(-1) ?? '',
+)
+
+if (isBroadcastId(id)) show(id)
+else frame('watch', element('h1', {}, words.badId), element('p', {}, text.studio.idWrong))
+
+function show(id: BroadcastId): void {
+  const from = page.searchParams.get('from') ?? 'live'
+  const muted = page.searchParams.get('muted') === '1'
+  const state = new StateLine()
+  const lag = element('span', { class: 'lag' })
+  const canvas = element('canvas', {
+    'data-player': true,
+    width: 640,
+    height: 360,
+    role: 'img',
+    'aria-label': words.canvas(id),
+  })
+  const notice = element('p', { class: 'notice', 'aria-hidden': 'true' })
+  const sound = button('', 'plain', toggleSound)
+  const full = button(words.fullScreen, 'plain', toggleFullScreen)
+  const stage = element(
+    'div',
+    { class: 'stage large' },
+    canvas,
+    notice,
+    element('div', { class: 'corner' }, state.badge, lag),
+    element('div', { class: 'tools' }, sound, full),
+  )
+  const figures = new Figures([
+    names.lag,
+    names.fps,
+    names.buffer,
+    names.join,
+    names.codec,
+    names.size,
+    names.skew,
+    names.lost,
+  ])
+  frame(
+    'watch',
+    stage,
+    element(
+      'div',
+      { class: 'heading' },
+      element('h1', {}, id),
+      element(
+        'nav',
+        { class: 'positions', 'aria-label': words.positions },
+        position(words.live, 'live', from),
+        position(words.fromStart, 'start', from),
+      ),
+    ),
+    state.sentence,
+    element('details', { class: 'panel' }, element('summary', {}, words.figures), figures.root),
+  )
+  document.title = words.title(id)
+
+  const player = new WebCodecsPlayer({ id, page, canvas, from, sound: muted ? 'off' : 'heard' }, changed)
+  observe({ player: () => player })
+  addEventListener('pagehide', () => player.stop())
+  // A page that comes back from the browser's memory was stopped when it was left.
+  addEventListener('pageshow', event => {
+    if (event.persisted) location.reload()
+  })
+  document.addEventListener('fullscreenchange', () => {
+    setText(full, document.fullscreenElement === null ? words.fullScreen : words.leaveFullScreen)
+  })
+  full.hidden = document.fullscreenEnabled !== true
+  setInterval(measure, 500)
+  player.start()
+  changed()
+
+  function changed(): void {
+    const { kind } = player.state
+    state.show(playerWords(player.state))
+    document.body.dataset.state = kind
+    setText(notice, kind === 'live' || kind === 'replaying' ? '' : playerWords(player.state).sentence)
+    setText(sound, soundWords[player.sound])
+    sound.hidden = player.sound === 'none'
+    sound.dataset.blocked = String(player.sound === 'blocked')
+  }
+
+  function toggleSound(): void {
+    player.setSound(player.sound === 'heard' ? 'off' : 'heard')
+  }
+
+  function toggleFullScreen(): void {
+    const done = document.fullscreenElement === null ? stage.requestFullscreen() : document.exitFullscreen()
+    done.catch(() => {})
+  }
+
+  function measure(): void {
+    const seen = player.figures
+    const age = seen.lagMs === undefined ? undefined : lagWords(seen.lagMs)
+    setText(lag, player.state.kind === 'live' ? (age ?? '') : '')
+    figures.set(names.lag, age)
+    figures.set(names.fps, String(seen.fps))
+    figures.set(names.buffer, seen.bufferMs === undefined ? undefined : names.milliseconds(seen.bufferMs))
+    figures.set(names.join, seen.joinMs === undefined ? undefined : names.milliseconds(seen.joinMs))
+    figures.set(names.codec, seen.codecs.join(', ') || undefined)
+    figures.set(names.size, seen.size && `${seen.size.width} × ${seen.size.height}`)
+    figures.set(names.skew, seen.audio.playing ? names.milliseconds(seen.audio.avSkewMs) : undefined)
+    figures.set(names.lost, names.frames(seen.lost))
+  }
+}
+
+function position(label: string, from: string, current: string): HTMLElement {
+  const url = new URL(page)
+  url.searchParams.set('from', from)
+  return element(
+    'a',
+    { class: 'tab', href: url.href, 'aria-current': from === current ? 'true' : undefined },
+    label,
+  )
+}

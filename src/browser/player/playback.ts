@@ -1,0 +1,345 @@
+/**
+ * Plays what a feed holds: decoders in, canvas and loudspeaker out, one timeline between them. The picture never
+ * waits for the sound card, nor for a gesture.
+ */
+import type { Catalog } from '../../media/catalog.ts'
+import type { NumberedFrame } from '../../media/frame.ts'
+import { type Micros, micros } from '../../units.ts'
+import { Feed, type Segment } from './feed.ts'
+import type { PictureCanvas } from './picture-canvas.ts'
+import { PictureDecoder } from './picture-decoder.ts'
+import { PictureQueue, pictureLimit } from './picture-queue.ts'
+import type { SoundState, SoundWish } from './player.ts'
+import { Sound } from './sound.ts'
+import { type Block, SoundDecoder } from './sound-decoder.ts'
+import { Timeline, type TimelineMode } from './timeline.ts'
+
+export const playbackLimits = {
+  /** Media time that a replay decodes ahead, microseconds; a live broadcast decodes what it has. */
+  pictureAhead: 200_000,
+  soundAhead: 600_000,
+  /** A picture is painted this much before its time: it comes onto the screen with the next refresh. Microseconds. */
+  early: 8000,
+  /** A picture later than this is passed over on the way back to the edge, unless nothing was painted for a while. */
+  late: 250_000,
+  while: 200,
+  /** Milliseconds between two words to the audio thread. */
+  follow: 50,
+} as const
+
+export interface PlaybackHandler {
+  onPainted(): void
+  /** Everything that came has been shown, and no more is to come. */
+  onPlayedOut(): void
+  onUnsupported(codec: string): void
+  onSound(): void
+  onError(error: Error): void
+}
+
+export class Playback {
+  readonly feed = new Feed(() => this.#timeline.mode === 'live')
+  readonly #canvas: PictureCanvas
+  readonly #handler: PlaybackHandler
+  readonly #queue = new PictureQueue<VideoFrame & { readonly timestamp: Micros }>()
+  #timeline = new Timeline('live')
+  #pictures: PictureDecoder | undefined
+  #sounds: SoundDecoder | undefined
+  #sound: Sound | undefined
+  #wish: SoundWish
+  #fresh = true
+  #playedOut = false
+  #decoded = 0
+  #late = 0
+  #followedAt = 0
+  #animation = 0
+  /** Wall clock of the gateway at capture minus media time, milliseconds. */
+  #capture: number | undefined
+
+  constructor(canvas: PictureCanvas, wish: SoundWish, handler: PlaybackHandler) {
+    this.#canvas = canvas
+    this.#wish = wish
+    this.#handler = handler
+    const frame = (): void => {
+      this.#animation = requestAnimationFrame(frame)
+      this.pump()
+      this.#paint()
+    }
+    this.#animation = requestAnimationFrame(frame)
+  }
+
+  get mode(): TimelineMode {
+    return this.#timeline.mode
+  }
+
+  get decoded(): number {
+    return this.#decoded
+  }
+
+  get late(): number {
+    return this.#late
+  }
+
+  get playedOut(): boolean {
+    return this.#playedOut
+  }
+
+  get bufferMs(): number | undefined {
+    return this.#timeline.buffer(performance.now())
+  }
+
+  get soundReport(): { peak: number; played: number; starved: number; skewMs: number } {
+    const { peak = 0, played = 0, starved = 0, skew = 0 } = this.#sound?.report ?? {}
+    return { peak, played, starved, skewMs: skew * 1000 - this.#timeline.soundLag }
+  }
+
+  get sound(): SoundState {
+    if (this.#wish === 'off') return 'off'
+    const segment = this.feed.current
+    if (segment !== undefined && segment.audio === undefined) return 'none'
+    if (this.#sound === undefined) return 'none'
+    return this.#sound.isPlaying ? this.#wish : 'blocked'
+  }
+
+  /** When the picture of a media time was captured, on the gateway's wall clock. */
+  capturedAt(timestamp: Micros): number | undefined {
+    return this.#capture === undefined ? undefined : timestamp / 1000 + this.#capture
+  }
+
+  /** What is shown, for the gateway to pace a replay by. */
+  position(): { readonly session: string; readonly timestamp: Micros } | undefined {
+    const segment = this.feed.current
+    const now = this.#timeline.mediaAt(performance.now())
+    if (segment?.last === undefined || now === undefined) return undefined
+    return { session: segment.session, timestamp: now < segment.last ? now : segment.last }
+  }
+
+  /** Everything held so far is left; what comes next is played in this mode. */
+  begin(mode: TimelineMode): void {
+    this.#close()
+    this.feed.clear()
+    this.#timeline = new Timeline(mode)
+    this.#sound?.clear()
+  }
+
+  catalog(session: string, catalog: Catalog): void {
+    const first = this.feed.current === undefined
+    if (!this.feed.catalog(session, catalog)) return
+    this.#playedOut = false
+    const segment = this.feed.current
+    if (segment !== undefined && (first || this.mode === 'live')) this.#enter(segment)
+  }
+
+  frame(frame: NumberedFrame): void {
+    this.feed.frame(frame)
+    this.#playedOut = false
+    this.pump()
+  }
+
+  end(): void {
+    this.feed.end()
+    this.pump()
+  }
+
+  setSound(wish: SoundWish): void {
+    this.#wish = wish
+    if (wish === 'off') {
+      this.#sound?.close()
+      this.#sound = undefined
+      this.#sounds?.close()
+      this.#sounds = undefined
+    } else {
+      this.#openSound()
+      this.#sound?.setHeard(wish === 'heard')
+      this.#sound?.resume()
+    }
+    this.#hear()
+    this.#handler.onSound()
+  }
+
+  stop(): void {
+    cancelAnimationFrame(this.#animation)
+    this.#close()
+    this.feed.clear()
+    this.#sound?.close()
+    this.#sound = undefined
+  }
+
+  /** Moves what is due into the decoders. Called by everything that happens: frames, pictures, refreshes, sound. */
+  pump(): void {
+    const now = performance.now()
+    this.#timeline.advance(now)
+    if (now - this.#followedAt > playbackLimits.follow) this.#follow(now)
+    if (document.hidden) this.#passOver(now)
+    const segment = this.feed.current
+    if (segment === undefined) return
+    this.#pumpPictures(segment, now)
+    this.#pumpSounds(segment, now)
+    if (segment.pictures.length + segment.sounds.length > 0) return
+    if (!(segment.ended || this.feed.hasNext)) return
+    this.#pictures?.flush()
+    const shown = this.#timeline.mediaAt(now)
+    const over = segment.last === undefined || (shown !== undefined && shown > segment.last)
+    if (!over || (this.#pictures?.inside ?? 0) > 0 || this.#queue.length > 0) return
+    if (this.feed.hasNext) {
+      const next = this.feed.advance()
+      if (next !== undefined) this.#enter(next)
+    } else if (!this.#playedOut) {
+      this.#playedOut = true
+      this.#handler.onPlayedOut()
+    }
+  }
+
+  /** A hidden page is not refreshed: pictures whose time has come make room for the next. */
+  #passOver(now: number): void {
+    const media = this.#timeline.mediaAt(now)
+    const due = media === undefined ? undefined : this.#queue.take(media)
+    due?.picture.close()
+  }
+
+  #pumpPictures(segment: Segment, now: number): void {
+    const decoder = this.#pictures
+    if (decoder === undefined) {
+      segment.pictures.clear()
+      return
+    }
+    const limit =
+      this.mode === 'live' ? Number.POSITIVE_INFINITY : this.#limit(now, playbackLimits.pictureAhead)
+    for (let head = segment.pictures.peek(); head !== undefined; head = segment.pictures.peek()) {
+      if (decoder.isFull || head.timestamp > limit) return
+      // A replay's pictures wait for their time, and the queue takes only so many.
+      if (this.mode === 'replay' && decoder.inside + this.#queue.length >= pictureLimit) return
+      segment.pictures.shift()
+      if (head.capturedAt !== undefined) this.#capture = head.capturedAt - head.timestamp / 1000
+      decoder.decode(head)
+    }
+  }
+
+  #pumpSounds(segment: Segment, now: number): void {
+    const playing = this.#sound?.isPlaying === true && this.#wish !== 'off'
+    if (playing && this.#sounds === undefined && segment.audio !== undefined) {
+      this.#sounds = new SoundDecoder(segment.audio, {
+        onBlock: block => this.#play(block),
+        onError: error => this.#handler.onError(error),
+      })
+    }
+    const live = this.mode === 'live'
+    // Sound that nobody hears is passed over as its time goes by; alone, it still sets the timeline.
+    const ahead = playing ? playbackLimits.soundAhead : 0
+    const limit = live ? Number.POSITIVE_INFINITY : this.#limit(now, ahead)
+    for (let head = segment.sounds.peek(); head !== undefined; head = segment.sounds.peek()) {
+      if (head.timestamp > limit) return
+      if (playing && this.#sounds?.isFull === true) return
+      segment.sounds.shift()
+      if (playing) this.#sounds?.decode(head)
+      else if (segment.video === undefined) this.#timeline.ready('audio', head.timestamp, now)
+    }
+  }
+
+  /** Media time up to which a replay decodes. Before there is a timeline, the decoders' own limits hold. */
+  #limit(now: number, ahead: number): number {
+    const shown = this.#timeline.mediaAt(now)
+    return shown === undefined ? Number.POSITIVE_INFINITY : shown + ahead
+  }
+
+  #enter(segment: Segment): void {
+    this.#close()
+    if (!segment.continues) {
+      this.#timeline.reset()
+      this.#capture = undefined
+      this.#sound?.clear()
+    }
+    this.#fresh = true
+    if (segment.video !== undefined) {
+      const { codec } = segment.video
+      this.#pictures = new PictureDecoder(segment.video, {
+        onPicture: picture => this.#take(picture),
+        onError: (error, supported) => {
+          this.#handler.onError(error)
+          if (!supported) this.#handler.onUnsupported(codec)
+        },
+      })
+    }
+    if (segment.audio !== undefined && this.#wish !== 'off') this.#openSound()
+    this.#hear()
+    this.#handler.onSound()
+    this.pump()
+  }
+
+  #take(decoded: VideoFrame): void {
+    const picture = decoded as VideoFrame & { readonly timestamp: Micros }
+    const now = performance.now()
+    this.#decoded += 1
+    this.#timeline.ready('video', picture.timestamp, now)
+    if (this.#fresh) {
+      // The first picture at once: what is right about its moment comes with those that follow.
+      this.#fresh = false
+      this.#canvas.paint(picture, now)
+      picture.close()
+      this.#handler.onPainted()
+    } else this.#late += this.#queue.push(picture)
+    this.pump()
+  }
+
+  #paint(): void {
+    const now = performance.now()
+    const media = this.#timeline.mediaAt(now)
+    if (media === undefined) return
+    const due = this.#queue.take(micros(media + playbackLimits.early))
+    if (due === undefined) return
+    const { picture, dropped } = due
+    this.#late += dropped
+    const isLate = this.mode === 'live' && media - picture.timestamp > playbackLimits.late
+    if (isLate && now - (this.#canvas.paintedAt ?? 0) < playbackLimits.while) this.#late += 1
+    else {
+      this.#canvas.paint(picture, now)
+      this.#handler.onPainted()
+    }
+    picture.close()
+  }
+
+  #play(block: Block): void {
+    this.#timeline.ready('audio', block.timestamp, performance.now())
+    this.#sound?.play(block)
+  }
+
+  #openSound(): void {
+    if (this.#sound !== undefined || this.feed.current?.audio === undefined) return
+    try {
+      this.#sound = new Sound({
+        onChange: () => {
+          this.#hear()
+          this.#handler.onSound()
+          this.pump()
+        },
+        onReport: () => {
+          this.#follow(performance.now())
+          this.pump()
+        },
+        onError: error => this.#handler.onError(error),
+      })
+      this.#sound.setHeard(this.#wish === 'heard')
+    } catch (error) {
+      this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  #follow(now: number): void {
+    this.#followedAt = now
+    this.#sound?.follow(at => this.#timeline.soundAt(at))
+    this.#hear()
+  }
+
+  /** The picture waits for the sound where it is heard, and only there. */
+  #hear(): void {
+    const heard = this.#wish === 'heard' && this.#sound?.isPlaying === true
+    this.#timeline.hear(heard ? this.#sound?.lead : undefined)
+  }
+
+  #close(): void {
+    this.#pictures?.close()
+    this.#sounds?.close()
+    this.#pictures = undefined
+    this.#sounds = undefined
+    this.#queue.clear()
+  }
+}

@@ -1,0 +1,77 @@
+/** What a page sees of a player, whatever decodes: WebCodecs here, MediaSource behind the same face. */
+import type { Problem } from '../net/link.ts'
+
+/** The whole life of a player; each arm has its words in `text.ts`. */
+export type PlayerState =
+  | { readonly kind: 'connecting'; readonly problem?: Problem }
+  /** Nobody has published yet. */
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'live' }
+  | { readonly kind: 'replaying' }
+  | { readonly kind: 'reconnecting'; readonly problem?: Problem }
+  /** The publisher is gone for the moment. */
+  | { readonly kind: 'interrupted' }
+  /** Played out. A new publisher revives it. */
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'unsupported'; readonly missing: string }
+  | { readonly kind: 'failed'; readonly problem: Problem }
+
+/** What a page wants of the sound: `silent` plays it unheard, so that it can be measured. */
+export type SoundWish = 'heard' | 'silent' | 'off'
+
+/** What became of it. `blocked`: the browser waits for a gesture. `none`: there is no sound in the broadcast. */
+export type SoundState = SoundWish | 'blocked' | 'none'
+
+export interface PlayerFigures {
+  /** Pictures that came onto the page. */
+  readonly painted: number
+  readonly decoded: number
+  /** Decoded pictures that came too late to be shown. */
+  readonly late: number
+  /** Frames that are missing in what came. */
+  readonly lost: number
+  /** From the open socket, or the publisher's coming, to the first picture, milliseconds. */
+  readonly joinMs?: number
+  /** How far into its GOP the broadcast was at that moment, milliseconds of media. */
+  readonly joinPhaseMs?: number
+  /** When the first picture was painted, on the clock of `performance.now()`. */
+  readonly firstPaintAt?: number
+  /** Age of the picture shown, when it was painted, milliseconds; needs a publisher that says when it captured. */
+  readonly lagMs?: number
+  /** Media time of the picture shown, and of the first one, microseconds. */
+  readonly mediaTime?: number
+  readonly firstMediaTime?: number
+  /** Milliseconds between a frame's media time and its presentation that the timeline adds to the earliest. */
+  readonly bufferMs?: number
+  /** Pictures painted in the last second. */
+  readonly fps: number
+  readonly codecs: readonly string[]
+  readonly size?: { readonly width: number; readonly height: number }
+  readonly audio: {
+    readonly state: SoundState
+    readonly playing: boolean
+    /** Loudest sample of the last tenth of a second or so, 0 to 1, before the volume. */
+    readonly peak: number
+    readonly samplesPlayed: number
+    /** Samples of silence for want of sound. */
+    readonly starved: number
+    /** Sound ahead of picture, milliseconds. */
+    readonly avSkewMs: number
+  }
+  /** The last few things that went wrong. */
+  readonly errors: readonly string[]
+}
+
+export interface Player {
+  readonly state: PlayerState
+  readonly sound: SoundState
+  readonly figures: PlayerFigures
+  start(): void
+  /** To be called from a gesture where the sound is blocked. */
+  setSound(wish: SoundWish): void
+  /** Leaves the broadcast and gives everything back. Idempotent. */
+  stop(): void
+}
+
+/** Called at every change of the state or of the sound's. */
+export type OnPlayerChange = () => void

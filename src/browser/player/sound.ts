@@ -1,0 +1,123 @@
+/** The loudspeaker: an audio context that may be held back by the browser, and the worklet that plays in it. */
+import type { Micros } from '../../units.ts'
+import type { Block } from './sound-decoder.ts'
+import type { FromSound, ToSound } from './sound-worklet.ts'
+import workletUrl from './sound-worklet.ts?worker&url'
+
+/** Milliseconds added to what the sound card reports: blocks are handed over whole, and not always on time. */
+const leadMargin = 8
+
+export interface SoundHandler {
+  /** The browser lets it play, or no longer. */
+  onChange(): void
+  /** About ten times a second while it plays; also in a hidden page, where little else runs. */
+  onReport(): void
+  onError(error: Error): void
+}
+
+export class Sound {
+  readonly #context: AudioContext
+  readonly #gain: GainNode
+  readonly #handler: SoundHandler
+  #node: AudioWorkletNode | undefined
+  #report: FromSound = { peak: 0, played: 0, starved: 0, jumps: 0, skew: 0 }
+  /** Clock of `performance.now()` minus the context's at the loudspeaker, milliseconds, smoothed. */
+  #distance: number | undefined
+  #lead = 40
+
+  /** @throws DOMException where there is no sound hardware to speak of */
+  constructor(handler: SoundHandler) {
+    this.#handler = handler
+    this.#context = new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' })
+    this.#gain = this.#context.createGain()
+    this.#gain.connect(this.#context.destination)
+    this.#context.onstatechange = () => handler.onChange()
+    this.#begin().catch((error: unknown) => {
+      handler.onError(error instanceof Error ? error : new Error(String(error)))
+    })
+  }
+
+  get isPlaying(): boolean {
+    return this.#node !== undefined && this.#context.state === 'running'
+  }
+
+  /** Milliseconds from handing samples over to hearing them. */
+  get lead(): number {
+    return this.#lead + leadMargin
+  }
+
+  get report(): FromSound {
+    return this.#report
+  }
+
+  /** To be called from a gesture, where the browser wants one. */
+  resume(): void {
+    void this.#context.resume().catch(() => {})
+  }
+
+  setHeard(heard: boolean): void {
+    this.#gain.gain.setTargetAtTime(heard ? 1 : 0, this.#context.currentTime, 0.01)
+  }
+
+  /** @param block given away: its planes are no longer the caller's */
+  play({ timestamp, rate, planes }: Block): void {
+    this.#post(
+      { kind: 'block', time: timestamp / 1_000_000, rate, planes: [...planes] },
+      planes.map(plane => plane.buffer),
+    )
+  }
+
+  /** Tells the audio thread where the timeline stands. @param soundAt media time due at a moment of the page's clock */
+  follow(soundAt: (now: number) => Micros | undefined): void {
+    if (!this.isPlaying) return
+    const now = performance.now()
+    const { contextTime, performanceTime } = this.#heardAt(now)
+    const distance = performanceTime - contextTime * 1000
+    const before = this.#distance
+    this.#distance =
+      before === undefined || Math.abs(distance - before) > 30 ? distance : before + (distance - before) * 0.1
+    const context = this.#context.currentTime
+    this.#lead = Math.max(0, context * 1000 + this.#distance - now)
+    const media = soundAt(context * 1000 + this.#distance)
+    if (media !== undefined) this.#post({ kind: 'sync', context, media: media / 1_000_000 })
+  }
+
+  clear(): void {
+    this.#post({ kind: 'clear' })
+  }
+
+  close(): void {
+    this.#node = undefined
+    this.#context.onstatechange = null
+    if (this.#context.state !== 'closed') void this.#context.close().catch(() => {})
+  }
+
+  async #begin(): Promise<void> {
+    await this.#context.audioWorklet.addModule(workletUrl)
+    if (this.#context.state === 'closed') return
+    const node = new AudioWorkletNode(this.#context, 'framelog-sound', {
+      numberOfInputs: 0,
+      outputChannelCount: [2],
+    })
+    node.port.onmessage = ({ data }: MessageEvent<FromSound>) => {
+      this.#report = data
+      this.#handler.onReport()
+    }
+    node.connect(this.#gain)
+    this.#node = node
+    this.#handler.onChange()
+  }
+
+  /** Which sample is at the loudspeaker when. Where the browser does not say, its latency is subtracted. */
+  #heardAt(now: number): { contextTime: number; performanceTime: number } {
+    const { contextTime = 0, performanceTime = 0 } = this.#context.getOutputTimestamp?.() ?? {}
+    if (contextTime > 0 && performanceTime > 0 && now - performanceTime < 1000)
+      return { contextTime, performanceTime }
+    const latency = this.#context.outputLatency || this.#context.baseLatency || 0
+    return { contextTime: this.#context.currentTime - latency, performanceTime: now }
+  }
+
+  #post(message: ToSound, transfer: Transferable[] = []): void {
+    this.#node?.port.postMessage(message, transfer)
+  }
+}

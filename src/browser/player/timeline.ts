@@ -1,0 +1,166 @@
+/**
+ * One timeline for picture and sound: when, on the page's clock, a moment of media time is presented.
+ * Presentation time = media time + delay. Live, the delay is what nearly all frames need to be ready in time and
+ * no more; it moves so slowly that sound can follow. A replay sets it once and moves it only when it runs dry.
+ * No clock of its own: every call says what time it is, in milliseconds of the page's clock.
+ */
+import { type Micros, micros } from '../../units.ts'
+import { Arrivals } from './arrivals.ts'
+
+export type TimelineMode = 'live' | 'replay'
+export type Lane = 'video' | 'audio'
+
+export const timelineLimits = {
+  /** Milliseconds added to what frames need, at first and then. */
+  firstMargin: { video: 40, audio: 50 },
+  margin: { video: 4, audio: 12 },
+  /** Milliseconds from the first frame in which the delay is found out rather than followed. */
+  settling: 700,
+  /** Milliseconds between two looks at what frames need. */
+  look: 250,
+  /** Milliseconds by which the delay may move in a second: sound follows by resampling, pictures by themselves. */
+  rateWithSound: 18,
+  rate: 80,
+  /** Milliseconds past which the delay jumps. */
+  jump: 400,
+  /** Milliseconds of media that a replay holds ready before it begins, and after it ran dry. */
+  replayLead: 120,
+  replayRefill: 250,
+} as const
+
+export class Timeline {
+  readonly #mode: TimelineMode
+  readonly #arrivals: Readonly<Record<Lane, Arrivals>> = { video: new Arrivals(), audio: new Arrivals() }
+  #delay: number | undefined
+  #soundDelay: number | undefined
+  #wanted: { delay: number; sound: number } | undefined
+  #since = 0
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #advancedAt = 0
+  /** Milliseconds that the sound card needs; undefined where no sound is heard, so that nothing waits for it. */
+  #soundLead: number | undefined
+
+  constructor(mode: TimelineMode) {
+    this.#mode = mode
+  }
+
+  get mode(): TimelineMode {
+    return this.#mode
+  }
+
+  /** Milliseconds from media time to presentation; undefined until a frame came. */
+  get delay(): number | undefined {
+    return this.#delay
+  }
+
+  /** Milliseconds that sound is behind the picture on purpose, because nobody hears it. */
+  get soundLag(): number {
+    return this.#delay === undefined || this.#soundDelay === undefined ? 0 : this.#soundDelay - this.#delay
+  }
+
+  /** Milliseconds that the earliest pictures wait, or the earliest sound where there are none. */
+  buffer(now: number): number | undefined {
+    const earliest = this.#arrivals.video.smallest(now) ?? this.#arrivals.audio.smallest(now)
+    return this.#delay === undefined || earliest === undefined ? undefined : this.#delay - earliest
+  }
+
+  /** A new media clock. */
+  reset(): void {
+    this.#arrivals.video.clear()
+    this.#arrivals.audio.clear()
+    this.#delay = undefined
+    this.#soundDelay = undefined
+    this.#wanted = undefined
+  }
+
+  /** @param lead milliseconds from handing samples over to hearing them; undefined where nobody hears them */
+  hear(lead: number | undefined): void {
+    this.#soundLead = lead
+  }
+
+  /** A frame is decoded and could be presented now. */
+  ready(lane: Lane, timestamp: Micros, now: number): void {
+    const lateness = now - timestamp / 1000
+    if (this.#mode === 'replay') {
+      this.#readyInReplay(lateness)
+      return
+    }
+    this.#arrivals[lane].add(lateness, now)
+    if (this.#delay === undefined) {
+      this.#since = now
+      this.#advancedAt = now
+    }
+    if (now - this.#since < timelineLimits.settling) this.#settle(now)
+  }
+
+  /** Moves the delay towards what frames need. To be called often; how often does not matter. */
+  advance(now: number): void {
+    const passed = Math.max(0, now - this.#advancedAt)
+    this.#advancedAt = now
+    if (this.#mode === 'replay' || this.#delay === undefined || now - this.#since < timelineLimits.settling)
+      return
+    if (now - this.#lookedAt >= timelineLimits.look) {
+      this.#lookedAt = now
+      this.#wanted = this.#look(now, 'usual', timelineLimits.margin) ?? this.#wanted
+    }
+    if (this.#wanted === undefined) return
+    const perSecond = this.#soundLead === undefined ? timelineLimits.rate : timelineLimits.rateWithSound
+    const step = (perSecond * passed) / 1000
+    this.#delay = approach(this.#delay, this.#wanted.delay, step)
+    this.#soundDelay = approach(this.#soundDelay ?? this.#wanted.sound, this.#wanted.sound, step)
+  }
+
+  /** When a moment of media time is presented; undefined until a frame came. */
+  dueAt(timestamp: Micros): number | undefined {
+    return this.#delay === undefined ? undefined : timestamp / 1000 + this.#delay
+  }
+
+  /** The media time that is presented now. */
+  mediaAt(now: number): Micros | undefined {
+    return this.#delay === undefined ? undefined : micros((now - this.#delay) * 1000)
+  }
+
+  /** The media time whose sound is due now: the picture's, but for sound that is measured and not heard. */
+  soundAt(now: number): Micros | undefined {
+    const delay = this.#soundDelay ?? this.#delay
+    return delay === undefined ? undefined : micros((now - delay) * 1000)
+  }
+
+  #settle(now: number): void {
+    const wanted = this.#look(now, 'smallest', timelineLimits.firstMargin)
+    if (wanted === undefined) return
+    this.#delay = wanted.delay
+    this.#soundDelay = wanted.sound
+  }
+
+  #look(
+    now: number,
+    which: 'usual' | 'smallest',
+    margin: Readonly<Record<Lane, number>>,
+  ): { delay: number; sound: number } | undefined {
+    const video = this.#arrivals.video[which](now)
+    const audio = this.#arrivals.audio[which](now)
+    const heard = this.#soundLead !== undefined
+    const picture = video === undefined ? Number.NEGATIVE_INFINITY : video + margin.video
+    const sound = audio === undefined ? picture : audio + margin.audio + (this.#soundLead ?? unheardLead)
+    const delay = heard || video === undefined ? Math.max(picture, sound) : picture
+    return Number.isFinite(delay) ? { delay, sound: Math.max(delay, sound) } : undefined
+  }
+
+  #readyInReplay(lateness: number): void {
+    const lead = this.#soundLead ?? 0
+    if (this.#delay === undefined) this.#delay = lateness + timelineLimits.replayLead + lead
+    else if (lateness + lead > this.#delay + timelineLimits.replayRefill)
+      this.#delay = lateness + lead + timelineLimits.replayRefill
+    this.#soundDelay = this.#delay
+  }
+}
+
+/** What a sound card takes where nobody hears it: enough to measure by. */
+const unheardLead = 50
+
+function approach(from: number, to: number, step: number): number {
+  const difference = to - from
+  if (Math.abs(difference) > timelineLimits.jump) return to
+  return from + Math.max(-step, Math.min(step, difference))
+}

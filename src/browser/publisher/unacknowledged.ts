@@ -1,0 +1,120 @@
+/**
+ * Frames that are not known to be in the log: kept until they are acknowledged, sent again after a reconnection.
+ * Bounded in media time and bytes; when full, the oldest GOPs go as wholes, so what is left can be decoded.
+ */
+import type { NumberedFrame } from '../../media/frame.ts'
+
+export interface UnacknowledgedLimits {
+  /** Media time between the oldest and the newest frame, microseconds. */
+  readonly span: number
+  readonly bytes: number
+}
+
+export const unacknowledgedLimits: UnacknowledgedLimits = { span: 30_000_000, bytes: 64 * 1024 * 1024 }
+
+export interface Added {
+  /** Frames that had to go; the frame added may be one of them. */
+  readonly dropped: number
+  /** Nothing that can be decoded is left: the encoder should give a keyframe. */
+  readonly needsKeyframe: boolean
+}
+
+export class Unacknowledged {
+  readonly #opensGop: (frame: NumberedFrame) => boolean
+  readonly #limits: UnacknowledgedLimits
+  /** What is before the head is gone; the array is shortened from time to time. */
+  #frames: NumberedFrame[] = []
+  #head = 0
+  /** Index of the first frame that this connection has not been given. */
+  #unsent = 0
+  #bytes = 0
+  #waitsForKeyframe = false
+
+  /** @param opensGop whether what follows decodes from this frame on */
+  constructor(opensGop: (frame: NumberedFrame) => boolean, limits = unacknowledgedLimits) {
+    this.#opensGop = opensGop
+    this.#limits = limits
+  }
+
+  get length(): number {
+    return this.#frames.length - this.#head
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** @param frame numbered above all that were added before */
+  add(frame: NumberedFrame): Added {
+    if (this.#waitsForKeyframe) {
+      if (!this.#opensGop(frame)) return { dropped: 1, needsKeyframe: false }
+      this.#waitsForKeyframe = false
+    }
+    this.#frames.push(frame)
+    this.#bytes += frame.data.byteLength
+    let dropped = 0
+    while (this.length > 0 && this.#isFull(frame)) dropped += this.#dropGop()
+    this.#waitsForKeyframe = this.length === 0
+    return { dropped, needsKeyframe: this.#waitsForKeyframe }
+  }
+
+  /** All numbers up to this one are safe. */
+  acknowledge(sequence: number): void {
+    while (this.length > 0 && (this.#frames[this.#head]?.sequence ?? Number.POSITIVE_INFINITY) <= sequence) {
+      this.#dropFirst()
+    }
+    this.#shorten()
+  }
+
+  /** The next frame that this connection has not been given. */
+  take(): NumberedFrame | undefined {
+    const frame = this.#frames[this.#unsent]
+    if (frame !== undefined) this.#unsent += 1
+    return frame
+  }
+
+  /** A new connection goes on with this number: everything kept from there on is to be sent. */
+  rewind(next: number): void {
+    this.acknowledge(next - 1)
+    this.#unsent = this.#head
+  }
+
+  clear(): void {
+    this.#frames = []
+    this.#head = 0
+    this.#unsent = 0
+    this.#bytes = 0
+    this.#waitsForKeyframe = false
+  }
+
+  #isFull(newest: NumberedFrame): boolean {
+    if (this.#bytes > this.#limits.bytes) return true
+    const oldest = this.#frames[this.#head]
+    return oldest !== undefined && newest.timestamp - oldest.timestamp > this.#limits.span
+  }
+
+  #dropGop(): number {
+    let dropped = 0
+    do {
+      this.#dropFirst()
+      dropped += 1
+      const first = this.#frames[this.#head]
+      if (first === undefined || this.#opensGop(first)) break
+    } while (this.length > 0)
+    this.#shorten()
+    return dropped
+  }
+
+  #dropFirst(): void {
+    this.#bytes -= this.#frames[this.#head]?.data.byteLength ?? 0
+    this.#head += 1
+    this.#unsent = Math.max(this.#unsent, this.#head)
+  }
+
+  #shorten(): void {
+    if (this.#head < 512 || this.#head < this.#frames.length / 2) return
+    this.#frames = this.#frames.slice(this.#head)
+    this.#unsent -= this.#head
+    this.#head = 0
+  }
+}

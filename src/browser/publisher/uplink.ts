@@ -1,0 +1,190 @@
+/**
+ * The way of encoded frames to the log: numbers them, keeps them until they are acknowledged, and goes on after a
+ * lost connection where the gateway says.
+ */
+import { type Catalog, mainTrack } from '../../media/catalog.ts'
+import type { Frame, NumberedFrame } from '../../media/frame.ts'
+import { type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
+import { Link, type Problem } from '../net/link.ts'
+import { Unacknowledged } from './unacknowledged.ts'
+
+export const uplinkLimits = {
+  /** Bytes in the socket past which frames wait here: a socket's own queue can neither be bounded nor dropped. */
+  buffered: 512 * 1024,
+  /** Milliseconds until a full socket is looked at again. */
+  retry: 20,
+  /** Milliseconds that a stop waits for the last acknowledgement. */
+  finish: 5000,
+} as const
+
+export interface UplinkHandler {
+  /** The gateway has begun a new session: media time and catalog begin anew. */
+  onSession(): void
+  /** Frames are acknowledged on this connection. */
+  onLive(): void
+  onLost(problem: Problem | undefined): void
+  onFailed(problem: Problem): void
+  /** What was kept had to go, or a frame was too large: the encoder should begin a new GOP. */
+  onKeyframeWanted(): void
+}
+
+export interface UplinkOptions {
+  readonly url: string
+  readonly resume: string
+  readonly token: string | undefined
+}
+
+export class Uplink {
+  readonly link: Link
+  readonly #options: UplinkOptions
+  readonly #handler: UplinkHandler
+  readonly #kept = new Unacknowledged(frame => this.#opensGop(frame))
+  #catalog: Catalog | undefined
+  #session: string | undefined
+  #next = 0
+  #acknowledged = -1
+  #maxFrameBytes = Number.POSITIVE_INFINITY
+  #sent = 0
+  #dropped = 0
+  #openedAt: number | undefined
+  #retry: number | undefined
+  #onAcknowledged = (): void => {}
+
+  constructor(options: UplinkOptions, handler: UplinkHandler) {
+    this.#options = options
+    this.#handler = handler
+    this.link = new Link(options.url, {
+      hello: () => this.#hello(),
+      onWelcome: (welcome, openedAt) => this.#welcome(welcome, openedAt),
+      onMessage: message => this.#receive(message),
+      onLost: problem => handler.onLost(problem),
+      onFailed: problem => handler.onFailed(problem),
+    })
+  }
+
+  get figures(): {
+    sent: number
+    acknowledged: number
+    dropped: number
+    unacknowledged: number
+    openedAt?: number
+  } {
+    return {
+      sent: this.#sent,
+      acknowledged: this.#acknowledged,
+      dropped: this.#dropped,
+      unacknowledged: this.#kept.length,
+      ...(this.#openedAt === undefined ? {} : { openedAt: this.#openedAt }),
+    }
+  }
+
+  open(): void {
+    this.link.open()
+  }
+
+  /** The tracks of the frames to come. */
+  describe(catalog: Catalog): void {
+    this.#pump()
+    this.#catalog = catalog
+    this.link.send({ type: 'catalog', catalog })
+  }
+
+  /** Takes a frame that an encoder gave. The catalog must have been told. */
+  offer(frame: Frame): void {
+    if (frame.data.byteLength > this.#maxFrameBytes) {
+      this.#dropped += 1
+      this.#next += 1
+      this.#handler.onKeyframeWanted()
+      return
+    }
+    const { dropped, needsKeyframe } = this.#kept.add({ ...frame, sequence: this.#next })
+    this.#next += 1
+    this.#dropped += dropped
+    if (needsKeyframe) this.#handler.onKeyframeWanted()
+    this.#pump()
+  }
+
+  /** Waits until everything is in the log, a while at most, and ends the broadcast. */
+  async finish(reason: string): Promise<void> {
+    if (this.link.isOpen && this.#kept.length > 0) {
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, uplinkLimits.finish)
+        this.#onAcknowledged = () => {
+          if (this.#kept.length > 0) return
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    this.abandon(reason)
+  }
+
+  /** Gives the socket all that is left, at once, and leaves it. */
+  abandon(reason: string): void {
+    clearTimeout(this.#retry)
+    for (let frame = this.#kept.take(); frame !== undefined; frame = this.#kept.take()) {
+      if (!this.link.send({ type: 'frame', frame })) break
+      this.#sent += 1
+    }
+    this.link.send({ type: 'end', reason })
+    this.link.close()
+  }
+
+  #hello(): MessageOf<'hello'> {
+    const { resume, token } = this.#options
+    return {
+      type: 'hello',
+      role: 'publish',
+      version: protocolVersion,
+      resume,
+      ...(token === undefined ? {} : { token }),
+      ...(this.#session === undefined ? {} : { session: this.#session }),
+    }
+  }
+
+  #welcome(welcome: MessageOf<'welcome'>, openedAt: number): void {
+    if (welcome.role !== 'publish') return
+    this.#openedAt ??= openedAt
+    this.#maxFrameBytes = welcome.maxFrameBytes
+    if (welcome.session === this.#session) {
+      this.#acknowledged = Math.max(this.#acknowledged, welcome.next - 1)
+      this.#next = Math.max(this.#next, welcome.next)
+      this.#kept.rewind(welcome.next)
+      if (this.#catalog !== undefined) this.link.send({ type: 'catalog', catalog: this.#catalog })
+      this.#pump()
+    } else {
+      this.#session = welcome.session
+      this.#dropped += this.#kept.length
+      this.#kept.clear()
+      this.#catalog = undefined
+      this.#next = welcome.next
+      this.#acknowledged = welcome.next - 1
+      this.#handler.onSession()
+    }
+  }
+
+  #receive(message: Message): void {
+    if (message.type !== 'ack') return
+    this.#acknowledged = Math.max(this.#acknowledged, message.sequence)
+    this.#kept.acknowledge(message.sequence)
+    this.#handler.onLive()
+    this.#onAcknowledged()
+    this.#pump()
+  }
+
+  #pump(): void {
+    clearTimeout(this.#retry)
+    if (!this.link.isOpen || this.#catalog === undefined) return
+    while (this.link.buffered < uplinkLimits.buffered) {
+      const frame = this.#kept.take()
+      if (frame === undefined) return
+      if (!this.link.send({ type: 'frame', frame })) return
+      this.#sent += 1
+    }
+    this.#retry = setTimeout(() => this.#pump(), uplinkLimits.retry)
+  }
+
+  #opensGop(frame: NumberedFrame): boolean {
+    return frame.keyframe && (this.#catalog === undefined || frame.track === mainTrack(this.#catalog)?.name)
+  }
+}
