@@ -49,6 +49,9 @@ for (const frame of frames) {
   const one = message(frame)
   const single = createRecordsBatch([one]).length - frame.bytes
   const ten = createRecordsBatch(Array.from({ length: 10 }, () => message(frame))).length / 10 - frame.bytes
-  const percent = (bytes: number): string => `${Math.round(bytes)} (${((100 * bytes) / frame.bytes).toFixed(1)} %)`
-  console.log(`| ${frame.name} | ${frame.bytes} | ${percent(own(one))} | ${percent(single)} | ${percent(ten)} |`)
+  const percent = (bytes: number): string =>
+    `${Math.round(bytes)} (${((100 * bytes) / frame.bytes).toFixed(1)} %)`
+  console.log(
+    `| ${frame.name} | ${frame.bytes} | ${percent(own(one))} | ${percent(single)} | ${percent(ten)} |`,
+  )
 }

@@ -113,9 +113,15 @@ export class Broadcast implements LiveEdge, PublicationHost {
   /** Begins to read the topic and catches up with it. @returns false where there is none yet */
   open(): Promise<boolean> {
     if (this.#source !== undefined) return this.#opening ?? Promise.resolve(true)
-    this.#opening ??= this.#open().finally(() => {
-      this.#opening = undefined
-    })
+    this.#opening ??= this.#open()
+      .catch((error: unknown) => {
+        // Retention may overtake the reader between looking and reading: once more from where the topic begins now.
+        const isOvertaken = error instanceof FramelogError && error.code === 'OFFSET_OUT_OF_RANGE'
+        return isOvertaken ? this.#open() : Promise.reject(error)
+      })
+      .finally(() => {
+        this.#opening = undefined
+      })
     return this.#opening
   }
 
@@ -129,7 +135,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
   ): Promise<{ publication: Publication; claim: Claim }> {
     const { log, clock, random, topicOptions } = this.#context
     await log.create(this.topicName, topicOptions)
-    await this.open()
+    // An opening that was under way may have looked before the topic was there.
+    if (!(await this.open())) await this.open()
     const source = this.#source
     if (source === undefined) throw deleted(this.id)
     await this.#knowClaim(source)
@@ -227,6 +234,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
     const point = await newestGop(log, topic)
     const { next } = await log.bounds(topic)
     const caughtUp = Promise.withResolvers<void>()
+    let isOpen = point.from >= next
+    if (isOpen) caughtUp.resolve()
     const stream = new RecordStream(point.floor)
     const tail = log.tail(topic, point.from, {
       onChunk: chunk => {
@@ -235,12 +244,15 @@ export class Broadcast implements LiveEdge, PublicationHost {
         if (chunk.next >= next) caughtUp.resolve()
       },
       onEnd: error => {
-        caughtUp.reject(error)
-        if (this.#source?.tail === tail) this.#lost(error)
+        if (this.#source?.tail !== tail) return
+        this.#source = undefined
+        if (isOpen) this.#lost(error)
+        else caughtUp.reject(error)
       },
     })
     this.#source = { topic, stream, tail, next: point.from }
-    if (point.from < next) await caughtUp.promise
+    await caughtUp.promise
+    isOpen = true
     this.#lastFrameAt = stream.time ?? 0
     this.#judgeSilence()
     return true
@@ -376,7 +388,6 @@ export class Broadcast implements LiveEdge, PublicationHost {
   /** The reader is over: the topic was deleted, the log was closed, or retention overtook the reader. */
   #lost(error: FramelogError): void {
     if (error.code === 'OFFSET_OUT_OF_RANGE') {
-      this.#source = undefined
       this.#gop.clear()
       void this.open().catch(() => this.close(error))
       return

@@ -217,6 +217,26 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     assert.equal(states.get('lost'), 'ended')
   })
 
+  it('deletes a broadcast that has no frames yet, and serves on', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'empty')
+    assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/empty`, { method: 'DELETE' })).status, 204)
+    assert.equal((await publisher.ended()).code, 4411)
+    assert.equal((await fetch(`${gateway.http}/ping`)).status, 200)
+  })
+
+  it('lets a viewer and a publisher come at the same moment', async () => {
+    for (let round = 0; round < 5; round++) {
+      const id = `moment-${round}`
+      const [viewer, publisher] = await Promise.all([
+        TestViewer.connect(gateway.ws, id),
+        TestPublisher.connect(gateway.ws, id),
+      ])
+      publisher.publish(3)
+      await viewer.frame(2)
+      await Promise.all([publisher.close(), viewer.close()])
+    }
+  })
+
   it('deletes a broadcast and tells its viewers', async () => {
     const viewer = await TestViewer.connect(gateway.ws, 'over')
     await viewer.next('end')

@@ -1,0 +1,9 @@
+/** `make bench`: every part, each with its reference in the same run. */
+const parts = { record: './overhead.ts' } as const
+
+const wanted = process.argv.slice(2)
+for (const [name, file] of Object.entries(parts)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  console.log(`## ${name}`)
+  await import(file)
+}
