@@ -202,8 +202,7 @@ export class Playback {
       segment.pictures.clear()
       return
     }
-    const limit =
-      this.mode === 'live' ? Number.POSITIVE_INFINITY : this.#limit(now, playbackLimits.pictureAhead)
+    const limit = this.#limit(now, playbackLimits.pictureAhead, true)
     for (let head = segment.pictures.peek(); head !== undefined; head = segment.pictures.peek()) {
       if (decoder.isFull || head.timestamp > limit) return
       // A replay's pictures wait for their time, and the queue takes only so many.
@@ -222,23 +221,27 @@ export class Playback {
         onError: error => this.#handler.onError(error),
       })
     }
-    const live = this.mode === 'live'
     // Sound that nobody hears is passed over as its time goes by; alone, it still sets the timeline.
     const ahead = playing ? playbackLimits.soundAhead : 0
-    const limit = live ? Number.POSITIVE_INFINITY : this.#limit(now, ahead)
     for (let head = segment.sounds.peek(); head !== undefined; head = segment.sounds.peek()) {
-      if (head.timestamp > limit) return
+      if (head.timestamp > this.#limit(now, ahead, segment.video === undefined)) return
       if (playing && this.#sounds?.isFull === true) return
       segment.sounds.shift()
       if (playing) this.#sounds?.decode(head)
-      else if (segment.video === undefined) this.#timeline.ready('audio', head.timestamp, now)
+      if (segment.video === undefined && (!playing || this.mode === 'replay'))
+        this.#timeline.ready('audio', head.timestamp, now)
     }
   }
 
-  /** Media time up to which a replay decodes. Before there is a timeline, the decoders' own limits hold. */
-  #limit(now: number, ahead: number): number {
+  /**
+   * Media time up to which is decoded: live, all there is. A replay's timeline begins with its first picture, so
+   * before that only what leads there is decoded.
+   */
+  #limit(now: number, ahead: number, leads: boolean): number {
+    if (this.mode === 'live') return Number.POSITIVE_INFINITY
     const shown = this.#timeline.mediaAt(now)
-    return shown === undefined ? Number.POSITIVE_INFINITY : shown + ahead
+    if (shown !== undefined) return shown + ahead
+    return leads ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
   }
 
   #enter(segment: Segment): void {

@@ -1,10 +1,16 @@
-/** Encoded sound in, blocks of samples out. */
+/**
+ * Encoded sound in, blocks of samples out. Decoders count time from the first frame on, whatever later frames say
+ * (Chromium), so a block takes the time of the frame that it came from: both go first in, first out.
+ */
+import { BoundedQueue } from '../../core/queue.ts'
 import type { AudioTrack } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
-import { type Micros, micros } from '../../units.ts'
+import type { Micros } from '../../units.ts'
 import { fromBase64 } from '../base64.ts'
 
 const queueLimit = 200
+/** Microseconds by which a decoder's first block may differ from its frame and still be that frame's. */
+const near = 10_000
 
 export interface Block {
   readonly timestamp: Micros
@@ -23,6 +29,9 @@ export class SoundDecoder {
   readonly #handler: SoundDecoderHandler
   #decoder: AudioDecoder | undefined
   #errors = 0
+  #first = true
+  /** Times of the frames whose blocks have not come out. */
+  readonly #times = new BoundedQueue<Micros>({ items: 1024, bytes: Number.POSITIVE_INFINITY }, () => 0)
 
   constructor(track: AudioTrack, handler: SoundDecoderHandler) {
     this.#handler = handler
@@ -48,6 +57,7 @@ export class SoundDecoder {
     const { timestamp, data } = frame
     try {
       this.#decoder?.decode(new EncodedAudioChunk({ type: 'key', timestamp, data }))
+      this.#times.push(timestamp)
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)))
     }
@@ -64,7 +74,7 @@ export class SoundDecoder {
       output: data => {
         if (this.#decoder === decoder) {
           this.#errors = 0
-          this.#handler.onBlock(copyBlock(data))
+          this.#give(data)
         }
         data.close()
       },
@@ -73,12 +83,25 @@ export class SoundDecoder {
       },
     })
     this.#decoder = decoder
+    this.#times.clear()
+    this.#first = true
     try {
       decoder.configure(this.#config)
     } catch (error) {
       this.close()
       this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
     }
+  }
+
+  #give(data: AudioData): void {
+    // Some swallow their first frames; the first block's own time still tells which one it came from.
+    if (this.#first) {
+      while ((this.#times.peek() ?? Number.POSITIVE_INFINITY) < data.timestamp - near) this.#times.shift()
+      this.#first = false
+    }
+    const timestamp = this.#times.shift()
+    if (timestamp === undefined) return
+    this.#handler.onBlock({ timestamp, rate: data.sampleRate, planes: copyPlanes(data) })
   }
 
   #fail(error: Error): void {
@@ -89,12 +112,12 @@ export class SoundDecoder {
   }
 }
 
-function copyBlock(data: AudioData): Block {
+function copyPlanes(data: AudioData): Float32Array<ArrayBuffer>[] {
   const planes: Float32Array<ArrayBuffer>[] = []
   for (let planeIndex = 0; planeIndex < Math.min(2, data.numberOfChannels); planeIndex++) {
     const plane = new Float32Array(data.numberOfFrames)
     data.copyTo(plane, { planeIndex, format: 'f32-planar' })
     planes.push(plane)
   }
-  return { timestamp: micros(data.timestamp), rate: data.sampleRate, planes }
+  return planes
 }
