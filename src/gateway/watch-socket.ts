@@ -4,6 +4,7 @@ import type { BroadcastState, Packet, ViewerEvent, ViewerSink } from '../relay/p
 import type { Watching } from '../relay/relay.ts'
 import type { BroadcastId, Micros } from '../units.ts'
 import {
+  encodeBundles,
   encodeMessage,
   type KnownMessage,
   type Message,
@@ -39,8 +40,11 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   send(packet: Packet): void {
-    packet.encoded ??= encodeMessage(toMessage(packet.event))
-    this.connection?.sendBytes(packet.encoded)
+    this.connection?.sendBytes(encoded(packet))
+  }
+
+  sendAll(packets: readonly Packet[]): void {
+    for (const bundle of encodeBundles(packets.map(encoded))) this.connection?.sendBytes(bundle)
   }
 
   close(error: FramelogError): void {
@@ -61,6 +65,12 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   onClosed(): void {
     this.#watching?.leave()
   }
+}
+
+/** Made once for all viewers of the broadcast. */
+function encoded(packet: Packet): Uint8Array {
+  packet.encoded ??= encodeMessage(toMessage(packet.event))
+  return packet.encoded
 }
 
 function toMessage(event: ViewerEvent): KnownMessage {

@@ -41,6 +41,8 @@ export interface ViewerSink {
   /** Called once, before anything is sent. */
   begin(state: BroadcastState): void
   send(packet: Packet): void
+  /** Many at once, in order: what a viewer is sent when it joins. */
+  sendAll(packets: readonly Packet[]): void
   /** Bytes that were sent and not yet taken by the network. */
   readonly buffered: number
   /** Resolves when `buffered` has fallen to the given size, or the connection is gone. */

@@ -74,7 +74,9 @@ export class Viewer {
   /** Sends the current GOP and goes on live. */
   join(gop: readonly Packet[], from: Offset): void {
     if (this.#state.kind === 'closed') return
-    for (const packet of gop) this.#send(packet)
+    // The keyframe goes ahead of the rest: what it takes to show a picture does not grow with the GOP.
+    for (const packet of gop.slice(0, 2)) this.#send(packet)
+    if (gop.length > 2) this.#sink.sendAll(gop.slice(2))
     this.#synchronized = gop.length > 0
     this.#state = { kind: 'live', from }
   }

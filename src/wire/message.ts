@@ -20,6 +20,8 @@ export const messageLimits = {
   control: 128 * 1024,
   /** Bytes of one frame message. */
   frame: 8 * 1024 * 1024,
+  /** Bytes past which a bundle takes no further message. */
+  bundle: 1024 * 1024,
 } as const
 
 const types = {
@@ -35,6 +37,7 @@ const types = {
   pong: 10,
   end: 11,
   error: 12,
+  bundle: 13,
 } as const
 
 const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16 } as const
@@ -129,6 +132,13 @@ export interface FrameMessage {
   }
 }
 
+/** Several messages in one: a joining viewer's GOP costs its page one event, not hundreds. */
+export interface BundleMessage {
+  readonly type: 'bundle'
+  /** Views of the bundle's bytes; `decodeMessage` takes each. */
+  readonly parts: readonly Uint8Array[]
+}
+
 export interface UnknownMessage {
   readonly type: 'unknown'
   readonly code: number
@@ -136,11 +146,13 @@ export interface UnknownMessage {
 }
 
 export type KnownMessage = JsonMessage | CatalogMessage | FrameMessage
-export type Message = KnownMessage | UnknownMessage
+export type Message = KnownMessage | BundleMessage | UnknownMessage
 export type MessageOf<Type extends Message['type']> = Extract<Message, { type: Type }>
 
-const namesByCode = new Map<number, KnownMessage['type']>(
-  Object.entries(types).map(([name, code]) => [code, name as KnownMessage['type']]),
+type TypeName = KnownMessage['type'] | 'bundle'
+
+const namesByCode = new Map<number, TypeName>(
+  Object.entries(types).map(([name, code]) => [code, name as TypeName]),
 )
 
 /** @returns owned bytes, ready to send */
@@ -159,6 +171,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
   const code = bytes[0]
   if (code === undefined) throw new FramelogError('BAD_MESSAGE', 'An empty message')
   if (code === types.frame) return decodeFrame(bytes)
+  if (code === types.bundle) return decodeBundle(bytes)
   if (bytes.byteLength > messageLimits.control) {
     throw new FramelogError(
       'MESSAGE_TOO_LARGE',
@@ -166,7 +179,8 @@ export function decodeMessage(bytes: Uint8Array): Message {
     )
   }
   const type = namesByCode.get(code)
-  if (type === undefined || type === 'frame') return { type: 'unknown', code, bytes: bytes.subarray(1) }
+  if (type === undefined || type === 'frame' || type === 'bundle')
+    return { type: 'unknown', code, bytes: bytes.subarray(1) }
   const body = parseJson(bytes.subarray(1), type)
   if (type === 'catalog') {
     const parsed = v.safeParse(v.looseObject({ session: v.optional(session), catalog: v.unknown() }), body)
@@ -243,6 +257,53 @@ function decodeFrame(bytes: Uint8Array): FrameMessage {
     }
     throw error
   }
+}
+
+/*
+ * bundle = type u8, then for each message its length u32 and its bytes
+ */
+
+/** @param messages encoded, none a bundle; borrowed. @returns as few bundles as their limit allows; one message stays itself */
+export function encodeBundles(messages: readonly Uint8Array[]): Uint8Array[] {
+  const bundles: Uint8Array[] = []
+  let parts: Uint8Array[] = []
+  let length = 1
+  const close = (): void => {
+    const [single] = parts
+    if (parts.length === 1 && single !== undefined) bundles.push(single)
+    else if (parts.length > 1) {
+      const writer = new ByteWriter(length).u8(types.bundle)
+      for (const part of parts) writer.u32(part.byteLength).bytes(part)
+      bundles.push(writer.finish())
+    }
+    parts = []
+    length = 1
+  }
+  for (const message of messages) {
+    if (length + 4 + message.byteLength > messageLimits.bundle) close()
+    parts.push(message)
+    length += 4 + message.byteLength
+  }
+  close()
+  return bundles
+}
+
+function decodeBundle(bytes: Uint8Array): BundleMessage {
+  const parts: Uint8Array[] = []
+  try {
+    const reader = new ByteReader(bytes)
+    reader.u8()
+    while (reader.remaining > 0) {
+      const part = reader.bytes(reader.u32())
+      if (part[0] === types.bundle) throw new FramelogError('BAD_MESSAGE', 'A bundle in a bundle')
+      parts.push(part)
+    }
+  } catch (error) {
+    if (error instanceof OutOfBytes)
+      throw new FramelogError('BAD_MESSAGE', 'A bundle that ends early', { cause: error })
+    throw error
+  }
+  return { type: 'bundle', parts }
 }
 
 function parseJson(bytes: Uint8Array, type: string): unknown {

@@ -55,7 +55,9 @@ export class WireClient extends EventEmitter {
     this.socket = new WebSocket(url, subprotocol, { perMessageDeflate: false })
     this.socket.binaryType = 'nodebuffer'
     this.socket.on('message', (data: Buffer) => {
-      this.messages.push(decodeMessage(data))
+      const message = decodeMessage(data)
+      if (message.type === 'bundle') this.messages.push(...message.parts.map(decodeMessage))
+      else this.messages.push(message)
       this.emit('change')
     })
     this.socket.on('close', (code, reason) => {

@@ -33,6 +33,9 @@ class StuckSink implements ViewerSink {
     this.sent.push(packet)
     this.buffered += packet.size
   }
+  sendAll(packets: readonly Packet[]): void {
+    for (const packet of packets) this.send(packet)
+  }
   async drained(): Promise<void> {}
   close(error: FramelogError): void {
     this.error = error

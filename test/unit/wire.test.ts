@@ -5,6 +5,7 @@ import { FramelogError } from '../../src/errors.ts'
 import { micros, millis, type Offset, trackName } from '../../src/units.ts'
 import {
   decodeMessage,
+  encodeBundles,
   encodeMessage,
   type FrameMessage,
   type KnownMessage,
@@ -83,6 +84,35 @@ describe('wire messages', () => {
   it('carry any frame byte for byte', () => {
     fc.assert(
       fc.property(frames, message => assert.deepEqual(decodeMessage(encodeMessage(message)), message)),
+    )
+  })
+
+  it('come back in order from bundles, none past its limit', () => {
+    const bytes = fc.array(frames.map(encodeMessage), { maxLength: 30 })
+    fc.assert(
+      fc.property(bytes, messages => {
+        const parts = encodeBundles(messages).flatMap(bundle => {
+          const message = decodeMessage(bundle)
+          return message.type === 'bundle' ? message.parts : [bundle]
+        })
+        assert.deepEqual(
+          parts.map(part => Uint8Array.from(part)),
+          messages,
+        )
+      }),
+    )
+    const large = Array.from({ length: 5 }, () => new Uint8Array(400_000).fill(9))
+    assert.deepEqual(
+      encodeBundles(large).map(({ byteLength }) => byteLength),
+      [800_009, 800_009, 400_000],
+    )
+    assert.equal(
+      code(() => decodeMessage(new Uint8Array([13, 0, 0, 0, 2, 5]))),
+      'BAD_MESSAGE',
+    )
+    assert.equal(
+      code(() => decodeMessage(new Uint8Array([13, 0, 0, 0, 1, 13]))),
+      'BAD_MESSAGE',
     )
   })
 

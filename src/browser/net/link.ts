@@ -127,14 +127,17 @@ export class Link {
   }
 
   #receive(socket: WebSocket, data: unknown, openedAt: number): void {
-    let message: Message
     try {
       if (!(data instanceof ArrayBuffer)) throw new FramelogError('BAD_MESSAGE', 'A text message')
-      message = decodeMessage(new Uint8Array(data))
+      const message = decodeMessage(new Uint8Array(data))
+      const messages = message.type === 'bundle' ? message.parts.map(decodeMessage) : [message]
+      for (const each of messages) this.#hear(socket, each, openedAt)
     } catch (error) {
       this.#fail(toProblem(error))
-      return
     }
+  }
+
+  #hear(socket: WebSocket, message: Message, openedAt: number): void {
     switch (message.type) {
       case 'welcome':
         if (this.#state.kind === 'connecting') this.#welcome(socket, message, openedAt)
