@@ -23,6 +23,8 @@ export const playbackLimits = {
   /** A picture later than this is passed over on the way back to the edge, unless nothing was painted for a while. */
   late: 250_000,
   while: 200,
+  /** Milliseconds in which a decoder gives its first picture, unless it wants to see more of them before. */
+  first: 50,
   /** Milliseconds between two words to the audio thread. */
   follow: 50,
 } as const
@@ -46,7 +48,9 @@ export class Playback {
   #sounds: SoundDecoder | undefined
   #sound: Sound | undefined
   #wish: SoundWish
+  /** No picture of the segment was painted yet; its first frame was given to the decoder then. */
   #fresh = true
+  #freshAt = 0
   #playedOut = false
   #decoded = 0
   #late = 0
@@ -205,6 +209,9 @@ export class Playback {
     const limit = this.#limit(now, playbackLimits.pictureAhead, true)
     for (let head = segment.pictures.peek(); head !== undefined; head = segment.pictures.peek()) {
       if (decoder.isFull || head.timestamp > limit) return
+      // The first picture is wanted soonest: nothing that came with it goes before it into the decoder's thread.
+      if (this.#fresh && decoder.inside > 0 && now - this.#freshAt < playbackLimits.first) return
+      if (this.#fresh && decoder.inside === 0) this.#freshAt = now
       // A replay's pictures wait for their time, and the queue takes only so many.
       if (this.mode === 'replay' && decoder.inside + this.#queue.length >= pictureLimit) return
       segment.pictures.shift()
@@ -262,7 +269,8 @@ export class Playback {
         },
       })
     }
-    if (segment.audio !== undefined && this.#wish !== 'off') this.#openSound()
+    // Where there is a picture, the sound card is opened after it.
+    if (segment.video === undefined) this.#openSound()
     this.#hear()
     this.#handler.onSound()
     this.pump()
@@ -279,6 +287,7 @@ export class Playback {
       this.#canvas.paint(picture, now)
       picture.close()
       this.#handler.onPainted()
+      this.#openSound()
     } else this.#late += this.#queue.push(picture)
     this.pump()
   }
@@ -306,7 +315,7 @@ export class Playback {
   }
 
   #openSound(): void {
-    if (this.#sound !== undefined || this.feed.current?.audio === undefined) return
+    if (this.#sound !== undefined || this.#wish === 'off' || this.feed.current?.audio === undefined) return
     try {
       this.#sound = new Sound({
         onChange: () => {

@@ -50,7 +50,7 @@ export interface PlayerFigures {
   readonly audio: {
     readonly state: SoundState
     readonly playing: boolean
-    /** Loudest sample of the last tenth of a second or so, 0 to 1, before the volume. */
+    /** Loudest sample of the last two seconds, 0 to 1, before the volume. */
     readonly peak: number
     readonly samplesPlayed: number
     /** Samples of silence for want of sound. */

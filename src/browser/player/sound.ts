@@ -6,6 +6,8 @@ import workletUrl from './sound-worklet.ts?worker&url'
 
 /** Milliseconds added to what the sound card reports: blocks are handed over whole, and not always on time. */
 const leadMargin = 8
+/** Reports that the loudest sample is taken from: about two seconds. */
+const peakReports = 20
 
 export interface SoundHandler {
   /** The browser lets it play, or no longer. */
@@ -20,6 +22,9 @@ export class Sound {
   readonly #gain: GainNode
   readonly #handler: SoundHandler
   #node: AudioWorkletNode | undefined
+  /** Of the last reports, the newest at `#peakAt`. */
+  readonly #peaks = new Float32Array(peakReports)
+  #peakAt = 0
   #report: FromSound = { peak: 0, played: 0, starved: 0, jumps: 0, skew: 0 }
   /** Clock of `performance.now()` minus the context's at the loudspeaker, milliseconds, smoothed. */
   #distance: number | undefined
@@ -46,8 +51,9 @@ export class Sound {
     return this.#lead + leadMargin
   }
 
+  /** The newest report, with the peak of the last two seconds. */
   get report(): FromSound {
-    return this.#report
+    return { ...this.#report, peak: Math.max(...this.#peaks) }
   }
 
   /** To be called from a gesture, where the browser wants one. */
@@ -101,6 +107,8 @@ export class Sound {
     })
     node.port.onmessage = ({ data }: MessageEvent<FromSound>) => {
       this.#report = data
+      this.#peakAt = (this.#peakAt + 1) % peakReports
+      this.#peaks[this.#peakAt] = data.peak
       this.#handler.onReport()
     }
     node.connect(this.#gain)
