@@ -24,7 +24,7 @@ check: node_modules/.package-lock.json ## Types, lint, layers and unit tests: fa
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.pure.json
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.json
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.browser.json
-	@node_modules/.bin/biome ci --error-on-warnings .
+	@node_modules/.bin/biome ci --colors=off --error-on-warnings .
 	@$(NODE) test/run.ts check
 
 test: build/version.json ## All tests, on a real Kafka and a real Chromium
