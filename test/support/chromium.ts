@@ -27,7 +27,7 @@ export async function launch({ camera = true, autoplay = true }: BrowserOptions 
     args: [
       ...quiet,
       ...(camera ? devices : []),
-      ...(autoplay ? ['--autoplay-policy=no-user-gesture-required'] : []),
+      `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
     ],
   })
 }
