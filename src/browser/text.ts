@@ -1,4 +1,5 @@
 /** Everything that the pages say, in one place. */
+import { type CodecFamily, parseCodec } from '../media/codec.ts'
 import type { Problem } from './net/link.ts'
 import type { PlayerState, SoundState } from './player/player.ts'
 import type { DeviceProblem } from './publisher/devices.ts'
@@ -23,7 +24,6 @@ export const text = {
     recorded: 'Recorded',
     unreachable: 'The gateway does not answer. Trying again…',
     loading: 'Looking…',
-    watch: (id: string): string => `Watch ${id}`,
     viewers: (n: number): string => (n === 1 ? '1 viewer' : `${n} viewers`),
     since: (span: string): string => `for ${span}`,
     ago: (span: string): string => `${span} ago`,
@@ -32,6 +32,8 @@ export const text = {
     title: 'Studio',
     camera: 'Your camera',
     replay: 'The same, through the log',
+    cameraEmpty: 'Your camera appears here.',
+    replayEmpty: 'What viewers see appears here.',
     cameraLabel: 'Preview of your camera',
     replayLabel: 'Your broadcast as viewers see it',
     id: 'Broadcast',
@@ -78,6 +80,22 @@ export const text = {
     none: '–',
   },
 } as const
+
+/** Codec strings by the names that people know. */
+export const codecWords = (codecs: readonly string[]): string | undefined =>
+  codecs.length === 0
+    ? undefined
+    : codecs.map(codec => codecNames[parseCodec(codec).family] ?? codec).join(' + ')
+
+const codecNames: Readonly<Record<CodecFamily, string | undefined>> = {
+  vp8: 'VP8',
+  vp9: 'VP9',
+  av1: 'AV1',
+  h264: 'H.264',
+  opus: 'Opus',
+  aac: 'AAC',
+  unknown: undefined,
+}
 
 /** A span in the largest unit that says enough. @param span milliseconds */
 export function spanWords(span: number): string {
@@ -178,7 +196,11 @@ export function playerWords(state: PlayerState): Words {
         sentence: 'The camera is gone for the moment. The picture goes on when it is back.',
       }
     case 'ended':
-      return { badge: 'Ended', tone: 'calm', sentence: 'The broadcast is over.' }
+      return {
+        badge: 'Ended',
+        tone: 'calm',
+        sentence: 'The broadcast is over. Its recording can be watched from the start.',
+      }
     case 'unsupported':
       return { badge: 'Not supported', tone: 'bad', sentence: unsupportedWords(state.missing) }
     case 'failed':

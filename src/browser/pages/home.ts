@@ -104,7 +104,7 @@ function card(listed: Listed, now: number): HTMLElement {
     {},
     element(
       'a',
-      { class: 'card', href: `/watch/${listed.id}`, 'aria-label': text.home.watch(listed.id) },
+      { class: 'card', href: `/watch/${listed.id}` },
       element('span', { class: 'badge', 'data-tone': tone }, badge),
       element('strong', {}, listed.title ?? listed.id),
       element('span', { class: 'detail' }, detail(listed, now)),

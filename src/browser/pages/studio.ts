@@ -4,7 +4,7 @@ import { type BroadcastId, isBroadcastId } from '../../units.ts'
 import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
 import type { Publisher, PublisherState } from '../publisher/publisher.ts'
 import { WebCodecsPublisher } from '../publisher/webcodecs-publisher.ts'
-import { lagWords, playerWords, publisherWords, text } from '../text.ts'
+import { codecWords, lagWords, playerWords, publisherWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
 import { shareRow } from './share.ts'
@@ -28,7 +28,9 @@ const preview = element('video', {
   autoplay: true,
   'aria-label': words.cameraLabel,
 })
-const replay = element('div', { class: 'stage' }, canvas)
+const noCamera = element('p', { class: 'notice' }, words.cameraEmpty)
+const noReplay = element('p', { class: 'notice' }, words.replayEmpty)
+const replay = element('div', { class: 'stage' }, canvas, noReplay)
 const lag = element('output', { class: 'lag', 'aria-label': text.figures.lag }, text.figures.none)
 const id = element('input', {
   id: 'broadcast',
@@ -84,7 +86,7 @@ frame(
       'section',
       { class: 'panel' },
       element('h2', {}, words.camera),
-      element('div', { class: 'stage' }, preview),
+      element('div', { class: 'stage' }, preview, noCamera),
     ),
     element(
       'section',
@@ -134,6 +136,7 @@ function begin(): void {
 function changed(next: PublisherState, broadcast: BroadcastId): void {
   if (preview.srcObject !== (publisher?.stream ?? null)) preview.srcObject = publisher?.stream ?? null
   if (isOver(next)) preview.srcObject = null
+  noCamera.hidden = preview.srcObject !== null
   if (next.kind === 'live' && player === undefined) watch(broadcast)
   show(next)
 }
@@ -175,15 +178,16 @@ function measure(): void {
   const now = performance.now()
   setText(lag, seen?.lagMs === undefined ? names.none : lagWords(seen.lagMs))
   replayState.badge.hidden = player === undefined
+  noReplay.hidden = (seen?.painted ?? 0) > 0
   listen.hidden = player === undefined || player.sound === 'none'
   figures.set(names.fps, seen === undefined ? undefined : String(seen.fps))
-  figures.set(names.skew, seen?.audio.playing ? names.milliseconds(seen.audio.avSkewMs) : undefined)
+  figures.set(names.skew, seen?.audio.state === 'heard' ? names.milliseconds(seen.audio.avSkewMs) : undefined)
   if (seen?.size !== undefined) figures.set(names.size, `${seen.size.width} × ${seen.size.height}`)
   if (sent === undefined) return
   const rate = ((sent.bytes - before.bytes) * 8000) / Math.max(1, now - before.at)
   before = { at: now, bytes: sent.bytes }
   figures.set(names.bitrate, names.kilobits(rate))
-  figures.set(names.codec, sent.codecs.join(', ') || undefined)
+  figures.set(names.codec, codecWords(sent.codecs))
   figures.set(names.acknowledged, names.frames(sent.acknowledged + 1))
   figures.set(names.waiting, names.frames(sent.unacknowledged))
   figures.set(names.roundTrip, sent.roundTrip === undefined ? undefined : names.milliseconds(sent.roundTrip))

@@ -1,7 +1,7 @@
 /** `/watch/ID`: one broadcast, as large as the window allows. */
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
 import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
-import { lagWords, playerWords, soundWords, text } from '../text.ts'
+import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
 import './style.css'
@@ -113,7 +113,7 @@ function show(id: BroadcastId): void {
     figures.set(names.fps, String(seen.fps))
     figures.set(names.buffer, seen.bufferMs === undefined ? undefined : names.milliseconds(seen.bufferMs))
     figures.set(names.join, seen.joinMs === undefined ? undefined : names.milliseconds(seen.joinMs))
-    figures.set(names.codec, seen.codecs.join(', ') || undefined)
+    figures.set(names.codec, codecWords(seen.codecs))
     figures.set(names.size, seen.size && `${seen.size.width} × ${seen.size.height}`)
     figures.set(names.skew, seen.audio.playing ? names.milliseconds(seen.audio.avSkewMs) : undefined)
     figures.set(names.lost, names.frames(seen.lost))

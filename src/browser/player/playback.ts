@@ -10,8 +10,7 @@ import type { PictureCanvas } from './picture-canvas.ts'
 import { PictureDecoder } from './picture-decoder.ts'
 import { PictureQueue, pictureLimit } from './picture-queue.ts'
 import type { SoundState, SoundWish } from './player.ts'
-import { Sound } from './sound.ts'
-import { type Block, SoundDecoder } from './sound-decoder.ts'
+import { SoundLane } from './sound-lane.ts'
 import { Timeline, type TimelineMode } from './timeline.ts'
 
 export const playbackLimits = {
@@ -42,12 +41,10 @@ export class Playback {
   readonly feed = new Feed(() => this.#timeline.mode === 'live')
   readonly #canvas: PictureCanvas
   readonly #handler: PlaybackHandler
+  readonly #sound: SoundLane
   readonly #queue = new PictureQueue<VideoFrame & { readonly timestamp: Micros }>()
   #timeline = new Timeline('live')
   #pictures: PictureDecoder | undefined
-  #sounds: SoundDecoder | undefined
-  #sound: Sound | undefined
-  #wish: SoundWish
   /** No picture of the segment was painted yet; its first frame was given to the decoder then. */
   #fresh = true
   #freshAt = 0
@@ -61,8 +58,19 @@ export class Playback {
 
   constructor(canvas: PictureCanvas, wish: SoundWish, handler: PlaybackHandler) {
     this.#canvas = canvas
-    this.#wish = wish
     this.#handler = handler
+    this.#sound = new SoundLane(wish, {
+      timeline: () => this.#timeline,
+      onChange: () => {
+        handler.onSound()
+        this.pump()
+      },
+      onReport: () => {
+        this.#follow(performance.now())
+        this.pump()
+      },
+      onError: handler.onError,
+    })
     const frame = (): void => {
       this.#animation = requestAnimationFrame(frame)
       this.pump()
@@ -91,17 +99,12 @@ export class Playback {
     return this.#timeline.buffer(performance.now())
   }
 
-  get soundReport(): { peak: number; played: number; starved: number; skewMs: number } {
-    const { peak = 0, played = 0, starved = 0, skew = 0 } = this.#sound?.report ?? {}
-    return { peak, played, starved, skewMs: skew * 1000 - this.#timeline.soundLag }
+  get soundReport(): SoundLane['report'] {
+    return this.#sound.report
   }
 
   get sound(): SoundState {
-    if (this.#wish === 'off') return 'off'
-    const segment = this.feed.current
-    if (segment !== undefined && segment.audio === undefined) return 'none'
-    if (this.#sound === undefined) return 'none'
-    return this.#sound.isPlaying ? this.#wish : 'blocked'
+    return this.#sound.state
   }
 
   /** When the picture of a media time was captured, on the gateway's wall clock. */
@@ -122,7 +125,7 @@ export class Playback {
     this.#close()
     this.feed.clear()
     this.#timeline = new Timeline(mode)
-    this.#sound?.clear()
+    this.#sound.leave()
   }
 
   catalog(session: string, catalog: Catalog): void {
@@ -145,27 +148,14 @@ export class Playback {
   }
 
   setSound(wish: SoundWish): void {
-    this.#wish = wish
-    if (wish === 'off') {
-      this.#sound?.close()
-      this.#sound = undefined
-      this.#sounds?.close()
-      this.#sounds = undefined
-    } else {
-      this.#openSound()
-      this.#sound?.setHeard(wish === 'heard')
-      this.#sound?.resume()
-    }
-    this.#hear()
-    this.#handler.onSound()
+    this.#sound.setWish(wish)
   }
 
   stop(): void {
     cancelAnimationFrame(this.#animation)
     this.#close()
     this.feed.clear()
-    this.#sound?.close()
-    this.#sound = undefined
+    this.#sound.stop()
   }
 
   /** Moves what is due into the decoders. Called by everything that happens: frames, pictures, refreshes, sound. */
@@ -221,20 +211,14 @@ export class Playback {
   }
 
   #pumpSounds(segment: Segment, now: number): void {
-    const playing = this.#sound?.isPlaying === true && this.#wish !== 'off'
-    if (playing && this.#sounds === undefined && segment.audio !== undefined) {
-      this.#sounds = new SoundDecoder(segment.audio, {
-        onBlock: block => this.#play(block),
-        onError: error => this.#handler.onError(error),
-      })
-    }
+    const playing = this.#sound.isPlaying
     // Sound that nobody hears is passed over as its time goes by; alone, it still sets the timeline.
     const ahead = playing ? playbackLimits.soundAhead : 0
     for (let head = segment.sounds.peek(); head !== undefined; head = segment.sounds.peek()) {
       if (head.timestamp > this.#limit(now, ahead, segment.video === undefined)) return
-      if (playing && this.#sounds?.isFull === true) return
+      if (playing && this.#sound.isFull) return
       segment.sounds.shift()
-      if (playing) this.#sounds?.decode(head)
+      if (playing) this.#sound.decode(head)
       if (segment.video === undefined && (!playing || this.mode === 'replay'))
         this.#timeline.ready('audio', head.timestamp, now)
     }
@@ -256,8 +240,8 @@ export class Playback {
     if (!segment.continues) {
       this.#timeline.reset()
       this.#capture = undefined
-      this.#sound?.clear()
     }
+    this.#sound.enter(segment.audio, !segment.continues)
     this.#fresh = true
     if (segment.video !== undefined) {
       const { codec } = segment.video
@@ -270,8 +254,8 @@ export class Playback {
       })
     }
     // Where there is a picture, the sound card is opened after it.
-    if (segment.video === undefined) this.#openSound()
-    this.#hear()
+    if (segment.video === undefined) this.#sound.open()
+    this.#sound.hear()
     this.#handler.onSound()
     this.pump()
   }
@@ -287,7 +271,7 @@ export class Playback {
       this.#canvas.paint(picture, now)
       picture.close()
       this.#handler.onPainted()
-      this.#openSound()
+      this.#sound.open()
     } else this.#late += this.#queue.push(picture)
     this.pump()
   }
@@ -309,49 +293,14 @@ export class Playback {
     picture.close()
   }
 
-  #play(block: Block): void {
-    this.#timeline.ready('audio', block.timestamp, performance.now())
-    this.#sound?.play(block)
-  }
-
-  #openSound(): void {
-    if (this.#sound !== undefined || this.#wish === 'off' || this.feed.current?.audio === undefined) return
-    try {
-      this.#sound = new Sound({
-        onChange: () => {
-          this.#hear()
-          this.#handler.onSound()
-          this.pump()
-        },
-        onReport: () => {
-          this.#follow(performance.now())
-          this.pump()
-        },
-        onError: error => this.#handler.onError(error),
-      })
-      this.#sound.setHeard(this.#wish === 'heard')
-    } catch (error) {
-      this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
-    }
-  }
-
   #follow(now: number): void {
     this.#followedAt = now
-    this.#sound?.follow(at => this.#timeline.soundAt(at))
-    this.#hear()
-  }
-
-  /** The picture waits for the sound where it is heard, and only there. */
-  #hear(): void {
-    const heard = this.#wish === 'heard' && this.#sound?.isPlaying === true
-    this.#timeline.hear(heard ? this.#sound?.lead : undefined)
+    this.#sound.follow()
   }
 
   #close(): void {
     this.#pictures?.close()
-    this.#sounds?.close()
     this.#pictures = undefined
-    this.#sounds = undefined
     this.#queue.clear()
   }
 }

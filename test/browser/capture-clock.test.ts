@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { backOff, backOffLimits } from '../../src/browser/net/back-off.ts'
+import { ClockOffset } from '../../src/browser/net/clock-offset.ts'
+import { CaptureClock } from '../../src/browser/publisher/capture-clock.ts'
+
+describe('a capture clock', () => {
+  it('takes the smallest delay, from whatever zero the source counts', () => {
+    const clock = new CaptureClock()
+    const zero = 2_148_000
+    let placed = 0
+    for (let i = 0; i < 90; i++) {
+      const captured = i * 33
+      placed = clock.place(zero + captured, captured + 2 + (i % 7) * 3) - captured
+    }
+    assert.ok(Math.abs(placed - 2) < 0.5, String(placed))
+  })
+
+  it('follows a source whose clock runs slow', () => {
+    const clock = new CaptureClock()
+    let off = 0
+    for (let i = 0; i < 6000; i++) {
+      const captured = i * 10
+      off = clock.place(captured * 0.9999, captured + 3) - captured
+    }
+    assert.ok(off > 1 && off < 4, String(off))
+  })
+
+  it('never sets a frame back by more than a fraction of a millisecond once it has settled', () => {
+    const clock = new CaptureClock()
+    let last = Number.NEGATIVE_INFINITY
+    for (let i = 0; i < 1000; i++) {
+      const at = clock.place(i * 10, i * 10 + (i % 200 === 150 ? 1 : 9))
+      if (i > 150) assert.ok(at > last)
+      last = at
+    }
+  })
+
+  it('jumps where the source was set', () => {
+    const clock = new CaptureClock()
+    for (let i = 0; i < 10; i++) clock.place(i * 33, i * 33 + 5)
+    assert.equal(clock.place(50_000, 400), 400)
+  })
+})
+
+describe("the gateway's clock", () => {
+  it('is read from the ping that was answered soonest', () => {
+    const clock = new ClockOffset()
+    assert.equal(clock.offset, 0)
+    clock.add(1000, 1200, 5000)
+    clock.add(2000, 2002, 6000)
+    clock.add(3000, 3100, 7000)
+    assert.equal(clock.offset, 6000.5 - 2001)
+    assert.equal(clock.roundTrip, 2)
+  })
+})
+
+describe('the back-off', () => {
+  it('doubles from 0.2 s to 3 s, with half of it left to chance', () => {
+    const { first, last } = backOffLimits
+    assert.equal(backOff(0, 1), first)
+    assert.equal(backOff(0, 0), first / 2)
+    assert.equal(backOff(2, 1), first * 4)
+    for (const attempt of [5, 50, 5000]) assert.equal(backOff(attempt, 1), last)
+  })
+})

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { SoundRing, soundLimits } from '../../src/browser/player/sound-ring.ts'
+
+const rate = 48_000
+const block = 128
+const packet = 960
+
+/** A ring fed with a 440 Hz tone in packets of 20 ms, read in blocks as an audio thread does. */
+class Room {
+  readonly ring = new SoundRing(rate, 1)
+  readonly heard: number[] = []
+  #written = 0
+
+  feed(seconds: number): void {
+    for (const end = this.#written + seconds * rate; this.#written + packet <= end; this.#written += packet) {
+      const plane = Float32Array.from({ length: packet }, (_, i) => tone((this.#written + i) / rate))
+      this.ring.write(this.#written / rate, [plane])
+    }
+  }
+
+  /** @param due media time, seconds, at each moment since reading began */
+  read(seconds: number, due: (time: number) => number): void {
+    for (let time = 0; time < seconds; time += block / rate) {
+      const out = new Float32Array(block)
+      this.ring.read([out], due(time), rate)
+      this.heard.push(...out)
+    }
+  }
+}
+
+const tone = (time: number): number => 0.5 * Math.sin(2 * Math.PI * 440 * time)
+
+describe('the ring of sound', () => {
+  it('gives exactly the samples that are due', () => {
+    const room = new Room()
+    room.feed(1)
+    room.read(0.5, time => 0.1 + time)
+    const off = room.heard.map((value, i) => Math.abs(value - tone(0.1 + i / rate)))
+    assert.ok(Math.max(...off) < 1e-4)
+    assert.equal(room.ring.starved, 0)
+  })
+
+  it('follows a timeline that runs 1.5 % fast without a jump or a click', () => {
+    const room = new Room()
+    room.feed(1.8)
+    room.read(1.6, time => 0.05 + time * 1.015)
+    assert.equal(room.ring.jumps, 0)
+    assert.ok(Math.abs(room.ring.skew) < 0.02, String(room.ring.skew))
+    const steps = room.heard.slice(1).map((value, i) => Math.abs(value - (room.heard[i] ?? 0)))
+    assert.ok(Math.max(...steps) < 0.035)
+  })
+
+  it('jumps where the timeline did', () => {
+    const room = new Room()
+    room.feed(1.9)
+    room.read(0.2, time => 0.1 + time)
+    room.read(0.2, time => 1.2 + time)
+    assert.equal(room.ring.jumps, 1)
+    assert.ok(Math.abs(room.ring.skew) < 0.001)
+  })
+
+  it('is silent without samples, and on time when they are back', () => {
+    const room = new Room()
+    room.feed(0.1)
+    room.read(0.3, time => time)
+    assert.ok(room.ring.starved > 0.15 * rate)
+    assert.equal(room.heard.at(-1), 0)
+    room.feed(1)
+    const { starved, jumps } = room.ring
+    room.ring.takePeak()
+    room.read(0.1, time => 0.3 + time)
+    assert.equal(room.ring.starved, starved)
+    assert.equal(room.ring.jumps, jumps)
+    assert.ok(Math.abs(room.ring.skew) <= soundLimits.fine)
+    assert.ok(room.ring.takePeak() > 0.49)
+  })
+
+  it('plays a gap between blocks as silence of its length', () => {
+    const ring = new SoundRing(rate, 1)
+    const loud = new Float32Array(packet).fill(0.5)
+    ring.write(0, [loud])
+    ring.write(0.1, [loud])
+    const out = new Float32Array(block)
+    ring.read([out], 0.06, rate)
+    assert.ok(out.every(value => value === 0))
+    for (let time = 0.06; time < 0.11; time += block / rate) ring.read([out], time, rate)
+    assert.ok(out.every(value => value > 0.4))
+  })
+
+  it('holds two seconds, however much is written', () => {
+    const room = new Room()
+    room.feed(60)
+    room.read(0.05, time => 59 + time)
+    assert.equal(room.ring.starved, 0)
+    assert.ok(room.ring.ahead <= soundLimits.held)
+  })
+})
