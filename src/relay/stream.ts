@@ -17,6 +17,8 @@ export interface Accepted {
   readonly packet: Packet | undefined
   /** Whether a GOP begins with it. */
   readonly opensGop: boolean
+  /** Whether it is a frame beside the main track that decodes alone: sound, mostly. */
+  readonly standsAlone: boolean
 }
 
 export interface StreamCounters {
@@ -58,16 +60,22 @@ export class RecordStream {
       case 'frame':
         return this.#frame(entry, record)
       case 'catalog':
-        return { entry, record, packet: this.#newCatalog(entry), opensGop: false }
+        return { entry, record, packet: this.#newCatalog(entry), opensGop: false, standsAlone: false }
       case 'gap': {
         const frames = entry.to - entry.from + 1
         const packet = new Packet({ type: 'gap', frames, reason: entry.reason })
-        return { entry, record, packet, opensGop: false }
+        return { entry, record, packet, opensGop: false, standsAlone: false }
       }
       case 'end':
-        return { entry, record, packet: new Packet({ type: 'end', reason: entry.reason }), opensGop: false }
+        return {
+          entry,
+          record,
+          packet: new Packet({ type: 'end', reason: entry.reason }),
+          opensGop: false,
+          standsAlone: false,
+        }
       default:
-        return { entry, record, packet: undefined, opensGop: false }
+        return { entry, record, packet: undefined, opensGop: false, standsAlone: false }
     }
   }
 
@@ -81,7 +89,14 @@ export class RecordStream {
       offset: record.offset,
       time: record.timestamp,
     })
-    return { entry, record, packet, opensGop: frame.keyframe && frame.track === this.#main }
+    const isMain = frame.track === this.#main
+    return {
+      entry,
+      record,
+      packet,
+      opensGop: frame.keyframe && isMain,
+      standsAlone: frame.keyframe && !isMain,
+    }
   }
 
   /** A catalog stands before every GOP; viewers are sent it where it says something new. */

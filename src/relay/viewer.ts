@@ -43,6 +43,8 @@ export class Viewer {
   #state: State = { kind: 'joining' }
   /** False until a keyframe of the main track was sent: what comes before cannot be decoded. */
   #synchronized = false
+  /** The newest one that was sent. */
+  #catalog: Packet | undefined
   #ended = false
   #shown: { session: string; timestamp: Micros } | undefined
   #first: { session: string; timestamp: Micros } | undefined
@@ -146,9 +148,10 @@ export class Viewer {
 
   #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
     if (isFrame(packet) && !this.#synchronized) {
-      if (!accepted.opensGop || catalog === undefined) return
-      this.#send(catalog)
-      this.#synchronized = true
+      if (accepted.opensGop && catalog !== undefined) {
+        if (this.#catalog !== catalog) this.#send(catalog)
+        this.#synchronized = true
+      } else if (!accepted.standsAlone || this.#catalog === undefined) return
     }
     this.#send(packet)
   }
@@ -179,6 +182,7 @@ export class Viewer {
 
   #send(packet: Packet): void {
     const { type } = packet.event
+    if (type === 'catalog') this.#catalog = packet
     if (type === 'end') this.#ended = true
     else if (type === 'frame' || type === 'catalog') this.#ended = false
     this.#sink.send(packet)

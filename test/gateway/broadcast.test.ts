@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import { TestPublisher, TestViewer } from '../support/clients.ts'
+import { trackName } from '../../src/units.ts'
+import { TestPublisher, TestViewer, testFrame } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { type KafkaCluster, startKafka } from '../support/kafka.ts'
 
@@ -141,6 +142,22 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
       assert.deepEqual(late.sequences, range(0, 150))
       await late.close()
     }
+    await viewer.close()
+  })
+
+  it('plays the sound that stands before the first picture too', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'sound-first')
+    for (let n = 0; n < 3; n++) {
+      const frame = { ...testFrame(publisher.sequence++), track: trackName('audio'), keyframe: true }
+      publisher.send({ type: 'frame', frame })
+    }
+    publisher.publish(1, { keyframe: false })
+    publisher.publish(2, { keyframe: true })
+    await publisher.acknowledged(5)
+    publisher.send({ type: 'end', reason: 'stopped' })
+    const viewer = await TestViewer.connect(gateway.ws, 'sound-first', 'start')
+    await viewer.next('end')
+    assert.deepEqual(viewer.sequences, [0, 1, 2, 4, 5])
     await viewer.close()
   })
 
