@@ -128,6 +128,11 @@ export class Playback {
     this.#sound.leave()
   }
 
+  /** Goes on over a new connection. Live, that begins with the newest frames again. */
+  goOn(): void {
+    if (this.mode === 'live') this.#timeline.reset()
+  }
+
   catalog(session: string, catalog: Catalog): void {
     const first = this.feed.current === undefined
     if (!this.feed.catalog(session, catalog)) return

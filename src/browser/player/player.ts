@@ -55,7 +55,7 @@ export interface PlayerFigures {
     readonly samplesPlayed: number
     /** Samples of silence for want of sound. */
     readonly starved: number
-    /** Sound ahead of picture, milliseconds. */
+    /** Sound ahead of picture, milliseconds; ahead of its own time where it is silent. */
     readonly avSkewMs: number
   }
   /** The last few things that went wrong. */

@@ -21,8 +21,8 @@ export const timelineLimits = {
   /** Milliseconds by which the delay may move in a second: sound follows by resampling, pictures by themselves. */
   rateWithSound: 18,
   rate: 80,
-  /** Milliseconds past which the delay jumps. */
-  jump: 400,
+  /** Milliseconds past which the delay jumps: one skip is better than ten seconds of catching up. */
+  jump: 200,
   /** Milliseconds of media that a replay holds ready before it begins, and after it ran dry. */
   replayLead: 120,
   replayRefill: 250,
@@ -64,7 +64,7 @@ export class Timeline {
     return this.#delay === undefined || earliest === undefined ? undefined : this.#delay - earliest
   }
 
-  /** A new media clock. */
+  /** A new media clock, or a new connection: what was learnt of the old one counts no more. */
   reset(): void {
     this.#arrivals.video.clear()
     this.#arrivals.audio.clear()

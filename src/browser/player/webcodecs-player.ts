@@ -1,5 +1,5 @@
 /** The player that decodes with WebCodecs: follows one broadcast through its states and over lost connections. */
-import type { BroadcastId, Offset } from '../../units.ts'
+import type { BroadcastId, Millis, Offset } from '../../units.ts'
 import { type BroadcastState, type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { socketUrl, tokenOf } from '../net/address.ts'
 import { Link, type Problem } from '../net/link.ts'
@@ -39,6 +39,8 @@ export class WebCodecsPlayer implements Player {
   #offset: Offset | undefined
   #lostAt: number | undefined
   #joinFrom: number | undefined
+  /** The gateway's clock when it welcomed this viewer. */
+  #welcomedAt: Millis | undefined
   #joinMs: number | undefined
   #joinPhaseMs: number | undefined
   #lagMs: number | undefined
@@ -161,13 +163,14 @@ export class WebCodecsPlayer implements Player {
     this.#problem = undefined
     this.#lostAt = undefined
     this.#broadcast = welcome.state
+    this.#welcomedAt ??= welcome.time as Millis
     if (first || this.#offset === undefined) {
       const live = this.#options.from === 'live' && welcome.state !== 'ended'
       this.#paced = !live
       this.#playback.begin(live ? 'live' : 'replay')
       // Whoever waits for a publisher joins when it comes.
       if (welcome.state !== 'waiting') this.#joinFrom ??= openedAt
-    }
+    } else this.#playback.goOn()
     this.#update()
   }
 
@@ -181,6 +184,9 @@ export class WebCodecsPlayer implements Player {
         // A connection that goes on begins with the GOP that it goes on in.
         if (offset !== undefined && this.#offset !== undefined && offset <= this.#offset) return
         this.#offset = offset ?? this.#offset
+        // The first frame opens the GOP that the viewer came into.
+        if (message.relayed !== undefined && this.#welcomedAt !== undefined)
+          this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - message.relayed.time)
         this.#playback.frame(message.frame)
         return
       }
@@ -210,12 +216,10 @@ export class WebCodecsPlayer implements Player {
   }
 
   #painted(): void {
-    const { shown, first, firstAt } = this.#canvas
+    const { shown, firstAt } = this.#canvas
     const now = performance.now()
     if (this.#joinMs === undefined && firstAt !== undefined) {
       this.#joinMs = firstAt - (this.#joinFrom ?? firstAt)
-      const newest = this.#playback.feed.current?.last
-      if (newest !== undefined && first !== undefined) this.#joinPhaseMs = (newest - first) / 1000
       this.#update()
     }
     const captured = shown === undefined ? undefined : this.#playback.capturedAt(shown)
