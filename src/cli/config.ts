@@ -102,7 +102,11 @@ export const settings = {
     integer(1, 32767),
   ),
   RETENTION: setting('How long video is kept: a span, or `forever`.', '24h', retention),
-  RETENTION_BYTES: setting('Size past which the oldest video of a broadcast goes.', undefined, bytes),
+  RETENTION_BYTES: setting(
+    'Size past which the oldest video of a broadcast goes (Kafka only).',
+    undefined,
+    bytes,
+  ),
   DATA_DIR: setting('Folder of the embedded log.', 'data', text),
   EMBEDDED_SYNC: setting(
     'When the embedded log acknowledges: at `commit` (survives a killed process) or `always` on disk (survives a power cut).',

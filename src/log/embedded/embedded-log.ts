@@ -39,6 +39,8 @@ export interface EmbeddedLogOptions {
   readonly sync?: 'commit' | 'always'
   /** Bytes that may wait for their commit, per topic. */
   readonly maxWaitingBytes?: number
+  /** Milliseconds between two looks for records past their retention. */
+  readonly trimEvery?: number
 }
 
 const tailChunkBytes = 1024 * 1024
@@ -77,6 +79,8 @@ class EmbeddedLog implements Log {
   readonly #maxWaitingBytes: number
   /** Number of the newest topic ever made here. */
   #lastNumber: number
+  readonly #trimTimer: NodeJS.Timeout
+  #trimming = false
   #closed = false
 
   constructor(root: RootDatabase, lock: AsyncDisposable, options: EmbeddedLogOptions) {
@@ -92,6 +96,8 @@ class EmbeddedLog implements Log {
       if (typeof value !== 'number') this.#load(key.slice(1), value)
     }
     this.#purgeDeleted()
+    this.#trimTimer = setInterval(() => this.#trim(), options.trimEvery ?? 30_000)
+    this.#trimTimer.unref()
   }
 
   async describe(): Promise<LogDescription> {
@@ -108,7 +114,13 @@ class EmbeddedLog implements Log {
     if (existing) return existing.topic
     this.#lastNumber += 1
     const number = this.#lastNumber
-    const stored: StoredTopic = { id: randomUUID(), number, compact: options.compact ?? false }
+    const { compact = false, retention } = options
+    const stored: StoredTopic = {
+      id: randomUUID(),
+      number,
+      compact,
+      ...(retention === undefined ? {} : { retention }),
+    }
     const topic = this.#load(name, stored)
     await this.#settle(
       this.#meta.batch(() => {
@@ -205,12 +217,13 @@ class EmbeddedLog implements Log {
     this.#topics.delete(topic.name)
     found.finish(notFound(topic.name))
     await this.#settle(this.#meta.remove(`/${topic.name}`))
-    await this.#purge(found.stored.number)
+    await this.#purge(recordKey(found.stored.number, 0), recordKey(found.stored.number + 1, 0))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    clearInterval(this.#trimTimer)
     const closed = new FramelogError('LOG_CLOSED', 'The embedded log was closed')
     for (const topic of this.#topics.values()) topic.finish(closed)
     await this.#root.flushed
@@ -285,12 +298,36 @@ class EmbeddedLog implements Log {
     for (let number = 1; number <= this.#lastNumber; number++) {
       const range = { start: recordKey(number, 0), end: recordKey(number + 1, 0), limit: 1 }
       if (known.has(number)) continue
-      for (const _ of this.#records.getKeys(range)) void this.#purge(number)
+      for (const _ of this.#records.getKeys(range)) void this.#purge(range.start, range.end).catch(() => {})
     }
   }
 
-  async #purge(number: number): Promise<void> {
-    const range = { start: recordKey(number, 0), end: recordKey(number + 1, 0), limit: 5000 }
+  /** Removes what is past its retention. The newest record stays: it tells which offset comes next. */
+  #trim(): void {
+    if (this.#trimming) return
+    this.#trimming = true
+    const trimAll = async (): Promise<void> => {
+      for (const found of [...this.#topics.values()]) {
+        const { retention, number } = found.stored
+        if (retention === undefined || this.#closed) continue
+        const from = this.#first(found)
+        const kept = Math.min(
+          await this.offsetAt(found.topic, (Date.now() - retention) as Millis),
+          found.end - 1,
+        )
+        if (kept > from) await this.#purge(recordKey(number, from), recordKey(number, kept))
+      }
+    }
+    // A topic deleted meanwhile, or a full disk: the next look tries again.
+    trimAll()
+      .catch(() => {})
+      .finally(() => {
+        this.#trimming = false
+      })
+  }
+
+  async #purge(start: Buffer, end: Buffer): Promise<void> {
+    const range = { start, end, limit: 5000 }
     while (!this.#closed) {
       const keys = [...this.#records.getKeys(range)]
       if (keys.length === 0) return

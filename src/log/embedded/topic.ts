@@ -8,6 +8,8 @@ export interface StoredTopic {
   /** The first part of its records' keys. Never used again after a deletion. */
   readonly number: number
   readonly compact: boolean
+  /** Milliseconds after which records go; absent keeps them. */
+  readonly retention?: number
 }
 
 export class EmbeddedTopic {
