@@ -58,6 +58,7 @@ export const errorKinds = {
     false,
     'Number frames upwards from the number that the welcome message names.',
   ),
+  NOT_FOUND: kind(404, 4404, false, 'Check the address; README.md lists what there is.'),
   BROADCAST_NOT_FOUND: kind(404, 4404, false, 'Check the id against the list of broadcasts.'),
   BROADCAST_BUSY: kind(
     409,
@@ -125,8 +126,6 @@ export const errorKinds = {
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof errorKinds
-
-export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(errorKinds, text)
 
 export class FramelogError extends Error {
   override readonly name = 'FramelogError'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { FramelogError, toFramelogError } from '../errors.ts'
-import { broadcastId } from '../units.ts'
+import { broadcastId, quote } from '../units.ts'
 import { type SocketContext, Sockets } from './sockets.ts'
 
 export interface GatewayOptions extends SocketContext {
@@ -33,9 +33,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     )
   })
   app.setNotFoundHandler((request, reply) => {
-    reply
-      .code(404)
-      .send({ error: { code: 'NOT_FOUND', message: `There is nothing at ${request.url.slice(0, 200)}` } })
+    sendError(reply, new FramelogError('NOT_FOUND', `There is nothing at ${quote(request.url)}`))
   })
   api(app, options)
   await pages(app, options.pages)

@@ -75,10 +75,6 @@ export class Sockets {
     }
   }
 
-  get size(): number {
-    return this.#connections.size
-  }
-
   close(): void {
     const error = new FramelogError('SHUTTING_DOWN', 'The gateway is stopping')
     for (const connection of [...this.#connections]) connection.fail(error)

@@ -105,11 +105,6 @@ export class Relay {
     this.#sweep()
   }
 
-  /** Viewers on this gateway. */
-  get viewers(): number {
-    return this.#viewers
-  }
-
   list(): BroadcastInfo[] {
     return (this.#directory?.list() ?? []).map(entry => this.#info(entry))
   }
