@@ -53,6 +53,7 @@ export const text = {
     title: (id: string): string => `${id} · Framelog`,
     badId: 'This is no address of a broadcast',
     canvas: (id: string): string => `Picture of ${id}`,
+    soundOnly: 'Sound only',
     fromStart: 'From the start',
     live: 'Live',
     positions: 'Where to watch from',

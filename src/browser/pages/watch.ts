@@ -90,7 +90,10 @@ function show(id: BroadcastId): void {
     const { kind } = player.state
     state.show(playerWords(player.state))
     document.body.dataset.state = kind
-    setText(notice, kind === 'live' || kind === 'replaying' ? '' : playerWords(player.state).sentence)
+    const plays = kind === 'live' || kind === 'replaying'
+    const { codecs, audio } = player.figures
+    const soundOnly = codecs.length === 1 && audio.playing
+    setText(notice, plays ? (soundOnly ? words.soundOnly : '') : playerWords(player.state).sentence)
     setText(sound, soundWords[player.sound])
     sound.hidden = player.sound === 'none'
     sound.dataset.blocked = String(player.sound === 'blocked')

@@ -104,10 +104,12 @@ export class Timeline {
       this.#wanted = this.#look(now, 'usual', timelineLimits.margin) ?? this.#wanted
     }
     if (this.#wanted === undefined) return
+    const seconds = passed / 1000
     const perSecond = this.#soundLead === undefined ? timelineLimits.rate : timelineLimits.rateWithSound
-    const step = (perSecond * passed) / 1000
-    this.#delay = approach(this.#delay, this.#wanted.delay, step)
-    this.#soundDelay = approach(this.#soundDelay ?? this.#wanted.sound, this.#wanted.sound, step)
+    this.#delay = approach(this.#delay, this.#wanted.delay, perSecond * seconds)
+    // Unheard sound is measured, and can be played no faster than any other.
+    const sound = this.#soundDelay ?? this.#wanted.sound
+    this.#soundDelay = approach(sound, this.#wanted.sound, timelineLimits.rateWithSound * seconds)
   }
 
   /** When a moment of media time is presented; undefined until a frame came. */
