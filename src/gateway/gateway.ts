@@ -91,8 +91,12 @@ async function pages(app: FastifyInstance, folder: string): Promise<void> {
     root: folder,
     wildcard: false,
     index: ['index.html'],
-    maxAge: 0,
-    etag: true,
+    cacheControl: false,
+    // A page is asked for anew each time; what it loads has its content's hash in its name.
+    setHeaders: (response, path) => {
+      const isHashed = path.includes('/assets/')
+      response.header('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache')
+    },
   })
   app.get('/watch/:id', async (_request, reply) => reply.sendFile('watch/index.html'))
 }

@@ -132,6 +132,17 @@ describe('HTTP', { timeout: 30_000 }, () => {
     assert.ok(version.build_time)
   })
 
+  it('serves the pages anew each time, and what they load for good', async () => {
+    for (const path of ['/', '/static/index.html', '/watch/any']) {
+      const response = await fetch(`${gateway.http}${path}`)
+      assert.equal(response.status, 200, path)
+      assert.equal(response.headers.get('cache-control'), 'no-cache')
+      const [asset] = /\/assets\/[^"]+\.js/.exec(await response.text()) ?? []
+      const loaded = await fetch(`${gateway.http}${asset}`)
+      assert.match(loaded.headers.get('cache-control') ?? '', /immutable/)
+    }
+  })
+
   it('gives coded errors with advice', async () => {
     const missing = await fetch(`${gateway.http}/api/v1/broadcasts/nowhere`)
     assert.equal(missing.status, 404)
