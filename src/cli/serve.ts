@@ -97,7 +97,7 @@ async function greet(config: Config, port: number, records: Log): Promise<void> 
   )
   if (host !== '127.0.0.1' || isOpen) {
     process.stderr.write(
-      'Browsers give a camera only to https pages and to 127.0.0.1; watching works over plain http.\n',
+      'Browsers give a camera and WebCodecs only to https pages and to 127.0.0.1: elsewhere these pages need https in front.\n',
     )
   }
 }

@@ -127,14 +127,16 @@ export class Link {
   }
 
   #receive(socket: WebSocket, data: unknown, openedAt: number): void {
+    let messages: readonly Message[]
     try {
       if (!(data instanceof ArrayBuffer)) throw new FramelogError('BAD_MESSAGE', 'A text message')
       const message = decodeMessage(new Uint8Array(data))
-      const messages = message.type === 'bundle' ? message.parts.map(decodeMessage) : [message]
-      for (const each of messages) this.#hear(socket, each, openedAt)
+      messages = message.type === 'bundle' ? message.parts.map(decodeMessage) : [message]
     } catch (error) {
       this.#fail(toProblem(error))
+      return
     }
+    for (const message of messages) this.#hear(socket, message, openedAt)
   }
 
   #hear(socket: WebSocket, message: Message, openedAt: number): void {
