@@ -28,6 +28,9 @@ export const playbackLimits = {
   follow: 50,
 } as const
 
+/** No refresh is asked for any more. */
+const stopped = -1
+
 export interface PlaybackHandler {
   onPainted(): void
   /** Everything that came has been shown, and no more is to come. */
@@ -52,6 +55,7 @@ export class Playback {
   #decoded = 0
   #late = 0
   #followedAt = 0
+  /** The refresh that is asked for, 0 for none, or `stopped`. */
   #animation = 0
   /** Wall clock of the gateway at capture minus media time, milliseconds. */
   #capture: number | undefined
@@ -71,12 +75,6 @@ export class Playback {
       },
       onError: handler.onError,
     })
-    const frame = (): void => {
-      this.#animation = requestAnimationFrame(frame)
-      this.pump()
-      this.#paint()
-    }
-    this.#animation = requestAnimationFrame(frame)
   }
 
   get mode(): TimelineMode {
@@ -158,6 +156,7 @@ export class Playback {
 
   stop(): void {
     cancelAnimationFrame(this.#animation)
+    this.#animation = stopped
     this.#close()
     this.feed.clear()
     this.#sound.stop()
@@ -278,7 +277,22 @@ export class Playback {
       this.#handler.onPainted()
       this.#sound.open()
     } else this.#late += this.#queue.push(picture)
+    this.#animate()
     this.pump()
+  }
+
+  /**
+   * Asks for the next refresh only while a picture waits for it: each costs the page as much as a picture does.
+   * A replay is driven by refreshes; live, frames come by themselves.
+   */
+  #animate(): void {
+    if (this.#animation !== 0) return
+    this.#animation = requestAnimationFrame(() => {
+      this.#animation = 0
+      this.pump()
+      this.#paint()
+      if (this.#queue.length > 0 || (this.mode === 'replay' && !this.#playedOut)) this.#animate()
+    })
   }
 
   #paint(): void {
