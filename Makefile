@@ -36,7 +36,7 @@ soak: build/version.json ## The long forms of the tests
 	@$(NODE) test/run.ts prepare
 	@$(NODE) test/run.ts soak
 
-bench: build/version.json ## Measure, each figure with its reference
+bench: build/version.json ## Measure speed and cost
 	@$(NODE) bench/run.ts
 
 kafka: node_modules/.package-lock.json ## A real Kafka on this machine (BROKERS=3 for three)

@@ -1,6 +1,22 @@
 #!/usr/bin/env node
-// The package carries dist/, since Node strips no types under node_modules; a checkout runs its sources.
+// Runs the command line: dist/ in a package, since Node strips no types under node_modules, the sources in a checkout.
+// Plain JavaScript for any Node: an older one hands over to the Node 24 that make has brought.
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
-const built = new URL('../dist/src/cli/main.js', import.meta.url)
-await import(existsSync(built) ? built.href : new URL('../src/cli/main.ts', import.meta.url).href)
+const path = relative => fileURLToPath(new URL(`../${relative}`, import.meta.url))
+const main = existsSync(path('dist/src/cli/main.js')) ? 'dist/src/cli/main.js' : 'src/cli/main.ts'
+const brought = path('tools/node/node_modules/node/bin/node')
+
+if (Number(process.versions.node.split('.')[0]) >= 24)
+  await import(new URL(`../${main}`, import.meta.url).href)
+else if (existsSync(brought)) {
+  const { status } = spawnSync(brought, [path(main), ...process.argv.slice(2)], { stdio: 'inherit' })
+  process.exitCode = status ?? 1
+} else {
+  process.stderr.write(
+    `framelog needs Node.js 24; this is ${process.versions.node}. In a checkout, make run brings it.\n`,
+  )
+  process.exitCode = 1
+}

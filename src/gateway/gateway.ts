@@ -16,6 +16,9 @@ export interface GatewayOptions extends SocketContext {
   readonly version: { readonly version: string; readonly build_time: string }
 }
 
+/** Milliseconds that the log has to answer, for the gateway to count as ready. */
+const readyTimeout = 2000
+
 export interface Gateway extends AsyncDisposable {
   readonly host: string
   readonly port: number
@@ -66,7 +69,17 @@ function api(app: FastifyInstance, { relay, version }: GatewayOptions): void {
   app.get('/ping', async () => ({ message: 'pong' }))
   app.get('/version', async () => version)
   app.get('/healthz', async () => ({ status: 'ok' }))
-  app.get('/readyz', async () => ({ status: 'ok' }))
+  app.get('/readyz', async () => {
+    const late = new Promise<never>((_, reject) => {
+      const error = new FramelogError(
+        'LOG_UNREACHABLE',
+        `The log does not answer within ${readyTimeout / 1000} s`,
+      )
+      setTimeout(() => reject(error), readyTimeout).unref()
+    })
+    await Promise.race([relay.check(), late])
+    return { status: 'ok' }
+  })
   app.get('/api/v1/broadcasts', async () => ({ broadcasts: relay.list() }))
   app.get<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }) => {
     const id = broadcastId(params.id)

@@ -301,6 +301,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
         gopStart: next > 0 ? stream.gopStart : undefined,
       })
       this.#cancelWatch?.()
+      // On air again as soon as frames come; whoever waits elsewhere can begin to read.
+      if (this.#state === 'ended') this.#state = 'waiting'
       this.#context.onState(this)
     } else if (publication.state !== 'claiming') {
       // While ours is still to come, an earlier claim changes nothing: ours will be the later one.

@@ -48,6 +48,11 @@ export class Directory {
     return this.#entries.get(id)
   }
 
+  /** Asks the log something. @throws what the log throws where it does not answer */
+  async check(): Promise<void> {
+    await this.#log.bounds(this.#topic)
+  }
+
   async put(entry: DirectoryEntry): Promise<void> {
     const value = encodeText(JSON.stringify(entry))
     await this.#log.append(this.#topic, [

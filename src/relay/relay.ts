@@ -105,6 +105,11 @@ export class Relay {
     this.#sweep()
   }
 
+  /** @throws what the log throws where it does not answer */
+  async check(): Promise<void> {
+    await this.#directory?.check()
+  }
+
   list(): BroadcastInfo[] {
     return (this.#directory?.list() ?? []).map(entry => this.#info(entry))
   }
@@ -217,7 +222,7 @@ export class Relay {
 
   #announce(broadcast: Broadcast): void {
     const { id, state } = broadcast
-    this.#options.onEvent({ kind: 'state', id, state, viewers: broadcast.viewers })
+    if (state !== 'waiting') this.#options.onEvent({ kind: 'state', id, state, viewers: broadcast.viewers })
     this.#write(broadcast)
   }
 

@@ -37,6 +37,7 @@ describe('settings that cannot work', { timeout: 60_000 }, () => {
     const file = join(folder, 'file')
     writeFileSync(file, '')
     await refuses({ DATA_DIR: join(file, 'below') }, /DATA_DIR_UNUSABLE/, /DATA_DIR/)
+    if (process.platform === 'linux') await refuses({ DATA_DIR: '/proc/none/at/all' }, /DATA_DIR_UNUSABLE/)
     if (process.getuid?.() !== 0) {
       chmodSync(folder, 0o500)
       await refuses({ DATA_DIR: join(folder, 'denied') }, /DATA_DIR_UNUSABLE/)

@@ -64,6 +64,33 @@ describe('pages', { timeout: 180_000 }, () => {
       await publisher.close()
     }))
 
+  it('stay off the air under an id that is none, and say what one is', () =>
+    withBrowser({}, async browser => {
+      const { page } = await open(browser, `${gateway.http}/static/index.html?broadcast=UPPER&autostart=1`)
+      const field = page.locator('input#broadcast')
+      await page.locator('input#broadcast[aria-invalid=true]').waitFor()
+      assert.equal(await field.inputValue(), 'UPPER')
+      assert.equal((await new PageState(page).read()).publisher, undefined)
+    }))
+
+  it('go on with the broadcast when the studio is reloaded on air', () =>
+    withBrowser({}, async browser => {
+      const { page } = await open(browser, `${gateway.http}/static/index.html?broadcast=reloaded`)
+      const state = new PageState(page)
+      await page.getByRole('button', { name: 'Start' }).click()
+      await state.until('frames', ({ publisher }) => (publisher?.acknowledged ?? 0) > 30)
+      await page.reload()
+      await state.until(
+        'frames again',
+        ({ publisher }) => publisher?.state === 'live' && publisher.acknowledged > 30,
+      )
+      await page.getByRole('button', { name: 'Stop' }).click()
+      await state.until('the end', ({ publisher }) => publisher?.state === 'ended')
+      await page.reload()
+      await page.getByRole('button', { name: 'Start' }).waitFor()
+      assert.equal((await state.read()).publisher, undefined)
+    }))
+
   it('show the picture at once while the browser holds the sound back for a gesture', () =>
     withBrowser({ autoplay: false }, async browser => {
       const studio = await open(browser, `${gateway.http}/static/index.html?broadcast=held&autostart=1`)

@@ -7,6 +7,7 @@ import { WebCodecsPublisher } from '../publisher/webcodecs-publisher.ts'
 import { codecWords, lagWords, playerWords, publisherWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
+import * as onAir from './on-air.ts'
 import { shareRow } from './share.ts'
 import './style.css'
 
@@ -35,10 +36,7 @@ const lag = element('output', { class: 'lag', 'aria-label': text.figures.lag }, 
 const id = element('input', {
   id: 'broadcast',
   type: 'text',
-  value:
-    asked !== null && isBroadcastId(asked)
-      ? asked
-      : `camera-${Math.random().toString(36).slice(2, 6).padEnd(4, '0')}`,
+  value: asked ?? `camera-${Math.random().toString(36).slice(2, 6).padEnd(4, '0')}`,
   maxlength: 63,
   autocapitalize: 'none',
   autocomplete: 'off',
@@ -47,7 +45,10 @@ const id = element('input', {
 })
 const hint = element('small', { id: 'broadcast-hint' }, words.idHint)
 const start = button(words.start, 'primary', begin)
-const stop = button(words.stop, 'plain', () => void publisher?.stop())
+const stop = button(words.stop, 'plain', () => {
+  onAir.clear()
+  void publisher?.stop()
+})
 const listen = button(words.hear, 'plain', () => {
   heard = !heard
   player?.setSound(heard ? 'heard' : 'silent')
@@ -114,12 +115,13 @@ observe({ publisher: () => publisher, player: () => player })
 checkId()
 show({ kind: 'idle' })
 setInterval(measure, 500)
-if (page.searchParams.get('autostart') === '1') begin()
+if (page.searchParams.get('autostart') === '1' || onAir.wasReloaded(id.value)) begin()
 
 function begin(): void {
   if (publisher !== undefined && !isOver(publisher.state) && publisher.state.kind !== 'idle') return
   if (!isBroadcastId(id.value)) return
   const broadcast = id.value
+  onAir.set(broadcast)
   const url = new URL(location.href)
   url.searchParams.set('broadcast', broadcast)
   history.replaceState(null, '', url)
@@ -176,10 +178,11 @@ function measure(): void {
   const sent = publisher?.figures
   const seen = player?.figures
   const now = performance.now()
-  setText(lag, seen?.lagMs === undefined ? names.none : lagWords(seen.lagMs))
+  const isLive = player?.state.kind === 'live'
+  setText(lag, !isLive || seen?.lagMs === undefined ? names.none : lagWords(seen.lagMs))
   replayState.badge.hidden = player === undefined
   noReplay.hidden = (seen?.painted ?? 0) > 0
-  listen.hidden = player === undefined || player.sound === 'none'
+  listen.hidden = !isLive || player?.sound === 'none'
   figures.set(names.fps, seen === undefined ? undefined : String(seen.fps))
   figures.set(names.skew, seen?.audio.state === 'heard' ? names.milliseconds(seen.audio.avSkewMs) : undefined)
   if (seen?.size !== undefined) figures.set(names.size, `${seen.size.width} × ${seen.size.height}`)

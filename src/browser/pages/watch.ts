@@ -9,12 +9,7 @@ import './style.css'
 const words = text.watch
 const names = text.figures
 const page = new URL(location.href)
-const id = decodeURIComponent(
-  page.pathname
-    .split('/')
-    .filter(part => part !== '')
-    .at(-1) ?? '',
-)
+const id = decodeURIComponent(/^\/watch\/([^/]*)/.exec(page.pathname)?.[1] ?? '')
 
 if (isBroadcastId(id)) show(id)
 else frame('watch', element('h1', {}, words.badId), element('p', {}, text.studio.idWrong))

@@ -268,7 +268,7 @@ export class Playback {
     const picture = decoded as VideoFrame & { readonly timestamp: Micros }
     const now = performance.now()
     this.#decoded += 1
-    this.#timeline.ready('video', picture.timestamp, now)
+    if (this.#tells()) this.#timeline.ready('video', picture.timestamp, now)
     if (this.#fresh) {
       // The first picture at once: what is right about its moment comes with those that follow.
       this.#fresh = false
@@ -279,6 +279,15 @@ export class Playback {
     } else this.#late += this.#queue.push(picture)
     this.#animate()
     this.pump()
+  }
+
+  /**
+   * Whether the time at which a picture is ready says something about what comes. In a replay it does not where
+   * the page itself is what is late: hidden, it is given a turn a second, and shown again it decodes a backlog.
+   */
+  #tells(): boolean {
+    if (this.mode === 'live' || !this.#timeline.isSet) return true
+    return !document.hidden && (this.feed.current?.pictures.length ?? 0) === 0
   }
 
   /**

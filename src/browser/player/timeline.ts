@@ -48,6 +48,11 @@ export class Timeline {
     return this.#mode
   }
 
+  /** Whether a frame has told when to present. */
+  get isSet(): boolean {
+    return this.#delay !== undefined
+  }
+
   /** Milliseconds from media time to presentation; undefined until a frame came. */
   get delay(): number | undefined {
     return this.#delay

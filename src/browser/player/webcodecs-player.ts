@@ -46,6 +46,8 @@ export class WebCodecsPlayer implements Player {
   #lagMs: number | undefined
   #errors: string[] = []
   #timer: number | undefined
+  /** Whether the gateway has said that no frame follows. */
+  #over = false
 
   constructor(options: PlayerOptions, onChange: OnPlayerChange) {
     this.#options = options
@@ -194,6 +196,7 @@ export class WebCodecsPlayer implements Player {
         this.#broadcast = message.state
         break
       case 'end':
+        this.#over = true
         this.#playback.end()
         break
       default:
@@ -203,6 +206,7 @@ export class WebCodecsPlayer implements Player {
   }
 
   #catalog({ session = 'unnamed', catalog }: MessageOf<'catalog'>): void {
+    this.#over = false
     this.#joinFrom ??= performance.now()
     if (session !== this.#session) {
       this.#session = session
@@ -269,7 +273,8 @@ export class WebCodecsPlayer implements Player {
     const started = this.#session !== undefined
     if (this.#playback.playedOut) return { kind: 'ended' }
     if (this.#playback.mode === 'replay' && started) return { kind: 'replaying' }
-    if (this.#broadcast === 'ended') return { kind: started ? 'live' : 'ended' }
+    // A recording is on its way until its first frame is here, or it turns out to have none.
+    if (this.#broadcast === 'ended') return { kind: started ? 'live' : this.#over ? 'ended' : 'connecting' }
     return { kind: this.#broadcast }
   }
 }

@@ -5,8 +5,8 @@
  * `sync: 'always'` it is acknowledged once it is on the disk, so that a power cut loses nothing either.
  */
 import { randomUUID } from 'node:crypto'
-import { accessSync, constants, mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
@@ -49,7 +49,7 @@ const tailChunkBytes = 1024 * 1024
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log> {
   const dir = resolve(options.dir)
   try {
-    mkdirSync(dir, { recursive: true })
+    makeDirectory(dir)
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
     const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
@@ -67,6 +67,14 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
       cause,
     })
   }
+}
+
+/** Node's own recursive mkdir never returns where the system refuses a name, as under /proc. */
+function makeDirectory(dir: string): void {
+  if (existsSync(dir)) return
+  const parent = dirname(dir)
+  if (parent !== dir) makeDirectory(parent)
+  mkdirSync(dir)
 }
 
 class EmbeddedLog implements Log {
