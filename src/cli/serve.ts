@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { startGateway } from '../gateway/gateway.ts'
 import type { Log } from '../log/log.ts'
-import { type LogOptions, openLog } from '../log/open.ts'
+import { guardProcess, type LogOptions, openLog } from '../log/open.ts'
 import { createLogger, type Logger } from '../observe/logger.ts'
 import { Relay } from '../relay/relay.ts'
 import type { Millis } from '../units.ts'
@@ -28,7 +28,9 @@ const random = (length: number): string =>
 export async function serve(): Promise<void> {
   const config = readConfig(process.env)
   const log = createLogger(config.LOG_LEVEL)
-  const records = await openLog(logOptions(config, log))
+  const options = logOptions(config, log)
+  await guardProcess(options)
+  const records = await openLog(options)
   const gateway = `${hostname().slice(0, 40)}-${random(6)}`
   const relay = new Relay({
     log: records,

@@ -6,6 +6,15 @@ export type LogOptions =
   | ({ readonly backend: 'kafka' } & KafkaLogOptions)
   | { readonly backend: 'embedded'; readonly dir: string; readonly sync: 'commit' | 'always' }
 
+/** Registers what a backend needs of the process; to be called once, by the program. */
+export async function guardProcess(options: LogOptions): Promise<void> {
+  if (options.backend !== 'embedded') return
+  const { isCommitEcho } = await import('./embedded/embedded-log.ts')
+  process.on('unhandledRejection', reason => {
+    if (!isCommitEcho(reason)) throw reason
+  })
+}
+
 /**
  * A backend is loaded when it is chosen: neither waits for the other's libraries.
  * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_TLS, DATA_DIR_UNUSABLE

@@ -10,16 +10,20 @@
  *  4. Within a session each number counts once, and only above every number that counted before: repeats come
  *     from retries. A gap record counts for all the numbers it names.
  *
- * A reader that begins in the middle passes the epoch of the record which sent it there (`start`) as the
- * floor: it then knows every lower epoch as stale, even where the claim itself lies before its first record.
+ * A reader that begins in the middle, sent there by a record's `start`, takes as the floor the epoch under which the
+ * GOP there began: the record's own, or the one that it names beside `start` where its session went on in a GOP of
+ * an earlier claim. Every epoch below the floor is stale.
  */
 import type { Offset } from '../units.ts'
-import type { Entry } from './record.ts'
+import type { Claimed, Entry } from './record.ts'
 
 export type Verdict = 'accepted' | 'stale' | 'repeated' | 'skipped'
 
 /** Sessions whose last number is remembered: more than can come back under one broadcast id at a time. */
 export const rememberedSessions = 16
+
+/** The lowest epoch that can count for a reader whom an entry's `start` has sent to where it begins. */
+export const floorOf = ({ epoch, startEpoch }: Claimed): Offset => startEpoch ?? epoch
 
 export class ReaderRule {
   #epoch: number
@@ -27,7 +31,7 @@ export class ReaderRule {
   /** Last number that counted, by session, oldest first. */
   readonly #last = new Map<string, number>()
 
-  /** @param floor epoch of the record that sent the reader here */
+  /** @param floor see `floorOf` */
   constructor(floor?: Offset) {
     this.#epoch = floor ?? -1
   }

@@ -22,6 +22,8 @@ export interface Claimed {
   readonly session: string
   /** Reading forward from here meets the catalog and the keyframe of the GOP that the record belongs to. */
   readonly start?: Offset
+  /** Epoch under which that GOP began, where it was an earlier claim's: a session goes on within its GOP. */
+  readonly startEpoch?: Offset
 }
 
 export interface FrameEntry extends Claimed {
@@ -84,6 +86,7 @@ export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
   }
   headers.push(['s', entry.session], ['e', String(entry.epoch)])
   if (entry.start !== undefined) headers.push(['start', String(entry.start)])
+  if (entry.startEpoch !== undefined) headers.push(['se', String(entry.startEpoch)])
   switch (entry.kind) {
     case 'frame': {
       const { frame } = entry
@@ -135,10 +138,12 @@ export function decodeRecord(record: LogRecord): Entry {
     return unknown('no session or epoch')
   }
   const start = integer(fields.get('start'))
+  const startEpoch = integer(fields.get('se'))
   const claimed: Claimed = {
     epoch: epoch as Offset,
     session,
     ...(start === undefined || start < 0 ? {} : { start: start as Offset }),
+    ...(startEpoch === undefined || startEpoch < 0 ? {} : { startEpoch: startEpoch as Offset }),
   }
   const expected = fields.get('crc')
   if (expected !== undefined && expected !== checksum(record.value)) {
@@ -165,7 +170,9 @@ function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, cla
   const sequence = integer(fields.get('n'))
   const timestamp = integer(fields.get('t'))
   if (sequence === undefined || sequence < 0 || timestamp === undefined) return unknown('no number or time')
+  if (record.value.byteLength === 0) return unknown('an empty frame')
   const duration = integer(fields.get('d'))
+  if (duration !== undefined && duration < 0) return unknown('a negative duration')
   const decodeTimestamp = integer(fields.get('dt'))
   const capturedAt = integer(fields.get('c'))
   const frame: Frame = {

@@ -26,10 +26,14 @@ export interface BroadcastContext {
   readonly silence: { readonly interrupted: number; readonly ended: number }
   /** `length` random characters of a-z and 0-9. */
   random(length: number): string
-  /** Something that the directory should know. */
+  /** Its state has changed. */
   onState(broadcast: Broadcast): void
-  /** Nobody watches or publishes any more, or the topic is gone. */
+  /** This gateway has claimed it. */
+  onClaim(broadcast: Broadcast): void
+  /** Nobody watches or publishes any more. */
   onIdle(broadcast: Broadcast): void
+  /** The topic is gone: whoever comes next begins with another broadcast. */
+  onGone(broadcast: Broadcast): void
 }
 
 interface Source {
@@ -55,7 +59,10 @@ export class Broadcast implements LiveEdge, PublicationHost {
   readonly #gop = new CurrentGop()
   #source: Source | undefined
   #opening: Promise<boolean> | undefined
+  #abandonOpening: ((error: FramelogError) => void) | undefined
   #publication: Publication | undefined
+  /** Claims that are being made. */
+  #publishing = 0
   #claim: SessionEntry | undefined
   #state: BroadcastState = 'waiting'
   #lastFrameAt = 0
@@ -82,7 +89,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /** Whether this gateway holds the broadcast. */
   get isPublishedHere(): boolean {
-    return this.#publication !== undefined && this.#publication.state !== 'closed'
+    return this.#publishing > 0 || (this.#publication !== undefined && this.#publication.state !== 'closed')
   }
 
   /** Whether the latest claim read is this gateway's, be it over or not. */
@@ -133,6 +140,18 @@ export class Broadcast implements LiveEdge, PublicationHost {
     request: PublishRequest,
     sink: PublisherSink,
   ): Promise<{ publication: Publication; claim: Claim }> {
+    this.#publishing += 1
+    try {
+      return await this.#publish(request, sink)
+    } finally {
+      this.#publishing -= 1
+    }
+  }
+
+  async #publish(
+    request: PublishRequest,
+    sink: PublisherSink,
+  ): Promise<{ publication: Publication; claim: Claim }> {
     const { log, clock, random, topicOptions } = this.#context
     await log.create(this.topicName, topicOptions)
     // An opening that was under way may have looked before the topic was there.
@@ -163,7 +182,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /** The publisher's connection is gone without an end: it may come back. */
   leave(publication: Publication): void {
-    if (publication.state === 'closed' || this.#publication !== publication) {
+    const isOver = publication.state === 'closed' || publication.state === 'ending'
+    if (isOver || this.#publication !== publication) {
       this.#leaveIfIdle()
       return
     }
@@ -185,7 +205,9 @@ export class Broadcast implements LiveEdge, PublicationHost {
       const point = await this.#entryPoint(position)
       const source = this.#source
       if (source === undefined || point === undefined) {
-        viewer.join(this.#gop.packets, this.end)
+        const { packets } = this.#gop
+        const catalog = source?.stream.catalog
+        viewer.join(packets.length > 0 || catalog === undefined ? packets : [catalog], this.end)
         if (this.#state === 'ended') viewer.tell(new Packet({ type: 'end', reason: 'the broadcast is over' }))
         return
       }
@@ -219,6 +241,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
   /** Stops reading and ends all connections. */
   close(error: FramelogError): void {
     this.#cancelWatch?.()
+    this.#abandonOpening?.(error)
     this.#source?.tail.close()
     this.#source = undefined
     this.#publication?.close(error)
@@ -234,6 +257,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
     const point = await newestGop(log, topic)
     const { next } = await log.bounds(topic)
     const caughtUp = Promise.withResolvers<void>()
+    this.#abandonOpening = caughtUp.reject
     let isOpen = point.from >= next
     if (isOpen) caughtUp.resolve()
     const stream = new RecordStream(point.floor)
@@ -252,6 +276,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
     })
     this.#source = { topic, stream, tail, next: point.from }
     await caughtUp.promise
+    this.#abandonOpening = undefined
     isOpen = true
     this.#lastFrameAt = stream.time ?? 0
     this.#judgeSilence()
@@ -262,10 +287,12 @@ export class Broadcast implements LiveEdge, PublicationHost {
     for (const record of chunk.records) {
       source.next = (record.offset + 1) as Offset
       const accepted = source.stream.take(record)
+      if (accepted === undefined) continue
       this.#lastTimestamp = Math.max(this.#lastTimestamp, record.timestamp)
-      if (accepted !== undefined) this.#accept(source, accepted)
+      this.#accept(source, accepted)
     }
     source.next = chunk.next
+    this.#checkHeld(source)
     this.#publication?.flush()
   }
 
@@ -283,7 +310,20 @@ export class Broadcast implements LiveEdge, PublicationHost {
     if (packet !== undefined) {
       for (const viewer of this.#viewers) viewer.deliver(accepted, packet, stream.catalog)
     }
-    if (entry.kind === 'end') this.#setState('ended', entry.reason)
+    if (entry.kind === 'end') {
+      if (this.#publication?.epoch === entry.epoch) this.#publication.confirmEnd()
+      this.#setState('ended', entry.reason)
+      this.#leaveIfIdle()
+    }
+  }
+
+  /** A record of a later epoch counted whose claim was not read: somebody else holds the broadcast. */
+  #checkHeld({ stream }: Source): void {
+    const mine = this.#publication?.epoch
+    if (mine === undefined || stream.rule.epoch === undefined || stream.rule.epoch <= mine) return
+    this.#publication?.close(new FramelogError('BROADCAST_BUSY', `Another publisher has claimed ${this.id}`))
+    this.#publication = undefined
+    this.#leaveIfIdle()
   }
 
   /** A claim was read: the latest one holds the broadcast, whoever else believes to. */
@@ -298,12 +338,13 @@ export class Broadcast implements LiveEdge, PublicationHost {
         epoch,
         session: entry.session,
         next,
-        gopStart: next > 0 ? stream.gopStart : undefined,
+        gop: next > 0 ? stream.gop : undefined,
       })
       this.#cancelWatch?.()
+      this.#lastFrameAt = this.#context.clock.now()
       // On air again as soon as frames come; whoever waits elsewhere can begin to read.
       if (this.#state === 'ended') this.#state = 'waiting'
-      this.#context.onState(this)
+      this.#context.onClaim(this)
     } else if (publication.state !== 'claiming') {
       // While ours is still to come, an earlier claim changes nothing: ours will be the later one.
       const same = entry.resumeHash === publication.resumeHash
@@ -313,6 +354,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
           : new FramelogError('BROADCAST_BUSY', `Another publisher has claimed ${this.id}`),
       )
       this.#publication = undefined
+      this.#leaveIfIdle()
     }
   }
 
@@ -380,6 +422,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
       for (const viewer of this.#viewers) viewer.tell(packet)
       this.#gop.clear()
       this.#setState('ended', 'the publisher was lost')
+      this.#leaveIfIdle()
       return
     }
     if (silent >= interrupted) this.#setState('interrupted', 'no frames arrive')
@@ -395,7 +438,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
       return
     }
     this.close(error.code === 'TOPIC_NOT_FOUND' ? deleted(this.id) : error)
-    this.#context.onIdle(this)
+    this.#context.onGone(this)
   }
 }
 

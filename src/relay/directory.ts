@@ -3,6 +3,7 @@
  * by whoever holds the broadcast; every gateway keeps it in memory. It is a hint: the broadcast's own log is the
  * truth.
  */
+import type { Clock } from '../core/clock.ts'
 import { decodeText, encodeText } from '../core/text.ts'
 import type { Log, LogRecord, Tail, Topic } from '../log/log.ts'
 import { type BroadcastId, isBroadcastId, type Millis, type Offset } from '../units.ts'
@@ -17,25 +18,38 @@ export interface DirectoryEntry {
   readonly updatedAt: Millis
 }
 
+/** Milliseconds between two attempts to read a directory that could not be read. */
+const recoverEvery = 1000
+
 export const directoryLimits = { broadcasts: 100_000 } as const
 
 export class Directory {
   readonly #log: Log
-  readonly #topic: Topic
+  readonly #name: string
+  readonly #clock: Clock
+  #topic: Topic
   readonly #entries = new Map<BroadcastId, DirectoryEntry>()
   readonly #onChange: (entry: DirectoryEntry) => void
   #tail: Tail | undefined
+  #closed = false
 
-  constructor(log: Log, topic: Topic, onChange: (entry: DirectoryEntry) => void) {
+  constructor(log: Log, topic: Topic, clock: Clock, onChange: (entry: DirectoryEntry) => void) {
     this.#log = log
+    this.#name = topic.name
     this.#topic = topic
+    this.#clock = clock
     this.#onChange = onChange
   }
 
   /** Reads the whole directory. @param name of its topic, which no broadcast's can be */
-  static async open(log: Log, name: string, onChange: (entry: DirectoryEntry) => void): Promise<Directory> {
+  static async open(
+    log: Log,
+    name: string,
+    clock: Clock,
+    onChange: (entry: DirectoryEntry) => void,
+  ): Promise<Directory> {
     const topic = await log.create(name, { compact: true })
-    const directory = new Directory(log, topic, onChange)
+    const directory = new Directory(log, topic, clock, onChange)
     await directory.#follow()
     return directory
   }
@@ -67,6 +81,7 @@ export class Directory {
   }
 
   close(): void {
+    this.#closed = true
     this.#tail?.close()
   }
 
@@ -81,11 +96,20 @@ export class Directory {
       },
       onEnd: error => {
         caughtUp.reject(error)
-        // Compaction or a deletion by hand: what is held stays, and is written again as broadcasts change.
-        if (error.code !== 'LOG_CLOSED') void this.#follow().catch(() => {})
+        if (error.code !== 'LOG_CLOSED') this.#recover()
       },
     })
     await caughtUp.promise
+  }
+
+  /** The topic was deleted by hand: what is held stays, and holders write it again as broadcasts go on. */
+  #recover(): void {
+    if (this.#closed) return
+    const again = async (): Promise<void> => {
+      this.#topic = await this.#log.create(this.#name, { compact: true })
+      await this.#follow()
+    }
+    again().catch(() => this.#clock.after(recoverEvery, () => this.#recover()))
   }
 
   #take(record: LogRecord): void {

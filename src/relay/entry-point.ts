@@ -1,11 +1,12 @@
 /** Where to begin reading a topic: random access by the `start` that records carry, without any index. */
 import type { Log, LogRecord, Topic } from '../log/log.ts'
+import { floorOf } from '../log/reader-rule.ts'
 import { decodeRecord, type SessionEntry } from '../log/record.ts'
 import type { Millis, Offset } from '../units.ts'
 
 export interface EntryPoint {
   readonly from: Offset
-  /** Epoch known from the record that led here; see the readers' rule. */
+  /** Lowest epoch that can count; see the readers' rule. */
   readonly floor?: Offset
 }
 
@@ -35,7 +36,7 @@ export async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<Ent
   const { records } = await log.read(topic, from, probeBytes)
   for (const record of records) {
     const point = pointOf(record, first)
-    if (point) return { ...point, from: Math.min(point.from, from) as Offset }
+    if (point) return point.from <= from ? point : { from }
   }
   return { from }
 }
@@ -59,7 +60,7 @@ export async function claimAt(log: Log, topic: Topic, epoch: Offset): Promise<Se
 function pointOf(record: LogRecord, first: Offset): EntryPoint | undefined {
   const entry = decodeRecord(record)
   if (!('start' in entry) || entry.start === undefined || entry.start > record.offset) return undefined
-  return { from: Math.max(entry.start, first) as Offset, floor: entry.epoch }
+  return { from: Math.max(entry.start, first) as Offset, floor: floorOf(entry) }
 }
 
 function lastPoint(records: readonly LogRecord[], first: Offset): EntryPoint | undefined {

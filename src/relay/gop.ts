@@ -1,7 +1,7 @@
 /** The current GOP of a broadcast: what a viewer who joins now is sent at once. */
 import type { Packet } from './packet.ts'
 
-export const gopLimits = { packets: 20_000, bytes: 64 * 1024 * 1024 } as const
+export const gopLimits = { packets: 20_000, bytes: 8 * 1024 * 1024 } as const
 
 export class CurrentGop {
   #packets: Packet[] = []

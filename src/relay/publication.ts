@@ -1,7 +1,7 @@
 /**
  * One claim of one publisher on a broadcast: takes its frames in order, appends them, and acknowledges what the
  * gateway has read back as accepted by the readers' rule. Its whole life:
- *   claiming → open ⇄ holding → detached → closed
+ *   claiming → open ⇄ holding → detached → ending → closed
  */
 import type { Clock } from '../core/clock.ts'
 import { BoundedQueue } from '../core/queue.ts'
@@ -21,6 +21,10 @@ export const publicationLimits = {
   unconfirmed: 16_384,
   /** Age of the oldest frame not read back past which nothing is appended: the claim may be lost. */
   staleAfter: 2000,
+  /** How long an end waits to be read back, milliseconds. */
+  endTimeout: 5000,
+  /** Largest number of a frame: what follows it is still a safe integer. */
+  sequence: 2 ** 52,
   /** Media time after which an audio-only broadcast gets its next catalog. */
   catalogEvery: 2_000_000,
 } as const
@@ -42,13 +46,19 @@ export interface PublicationHost {
   timestamp(): Millis
 }
 
+/** Where a GOP began in the log, and under which claim. */
+export interface GopOrigin {
+  readonly start: Offset
+  readonly epoch: Offset
+}
+
 export interface Claim {
   readonly epoch: Offset
   readonly session: string
   /** Number of the first frame to come. */
   readonly next: number
   /** Where the GOP began that the session goes on with. */
-  readonly gopStart: Offset | undefined
+  readonly gop: GopOrigin | undefined
 }
 
 interface CurrentCatalog {
@@ -58,7 +68,7 @@ interface CurrentCatalog {
   readonly video: boolean
 }
 
-type State = 'claiming' | 'open' | 'holding' | 'detached' | 'closed'
+type State = 'claiming' | 'open' | 'holding' | 'detached' | 'ending' | 'closed'
 
 export class Publication {
   readonly resumeHash: string
@@ -66,6 +76,7 @@ export class Publication {
   readonly #host: PublicationHost
   readonly #sink: PublisherSink
   readonly #clock: Clock
+  readonly #ended = Promise.withResolvers<void>()
   readonly #claimed = Promise.withResolvers<Claim>()
   #state: State = 'claiming'
   #claim: Claim | undefined
@@ -75,7 +86,7 @@ export class Publication {
   #catalog: CurrentCatalog | undefined
   #catalogDue = false
   #catalogTime = Number.NEGATIVE_INFINITY
-  #gopStart: Offset | undefined
+  #gop: GopOrigin | undefined
   readonly #held = new BoundedQueue<NumberedFrame>(publicationLimits.held, ({ data }) => data.byteLength)
   readonly #unconfirmed = new BoundedQueue<{ sequence: number; at: Millis }>(
     { items: publicationLimits.unconfirmed, bytes: Number.POSITIVE_INFINITY },
@@ -111,7 +122,7 @@ export class Publication {
     this.#claim = claim
     this.#next = claim.next
     this.#acknowledged = claim.next - 1
-    this.#gopStart = claim.gopStart
+    this.#gop = claim.gop
     this.#claimed.resolve(claim)
   }
 
@@ -140,9 +151,12 @@ export class Publication {
         `A frame of ${frame.data.byteLength} bytes; the limit is ${limit}`,
       )
     }
+    if (frame.sequence > publicationLimits.sequence) {
+      throw new FramelogError('BAD_MESSAGE', `A frame with the number ${frame.sequence}`)
+    }
     // Sent again after a reconnection, though it had arrived.
     if (frame.sequence < this.#next) return
-    if (this.#state === 'closed' || this.#state === 'detached' || this.#state === 'claiming') return
+    if (this.#state !== 'open' && this.#state !== 'holding') return
     if (this.#state === 'holding' || this.#isStale()) this.#hold(frame)
     else this.#append(frame)
   }
@@ -158,7 +172,9 @@ export class Publication {
   flush(): void {
     if (this.#confirmed > this.#acknowledged) {
       this.#acknowledged = this.#confirmed
-      if (this.#state === 'open' || this.#state === 'holding') this.#sink.acknowledge(this.#confirmed)
+      if (this.#state === 'open' || this.#state === 'holding' || this.#state === 'ending') {
+        this.#sink.acknowledge(this.#confirmed)
+      }
     }
     if (this.#state === 'holding' && !this.#isStale()) {
       this.#state = 'open'
@@ -166,19 +182,33 @@ export class Publication {
     }
   }
 
-  /** Writes that no frame follows. */
+  /** Writes what is held, and that no frame follows; resolves when all of it was read back. */
   async end(reason: string): Promise<void> {
     const claim = this.#claim
-    if (claim === undefined || this.#state === 'closed') return
-    this.#state = 'closed'
+    if (claim === undefined || this.#state === 'closed' || this.#state === 'ending') return
+    this.#state = 'ending'
+    while (this.#held.length > 0) this.#append(this.#held.shift() as NumberedFrame)
     const { epoch, session } = claim
-    const start = this.#gopStart === undefined ? {} : { start: this.#gopStart }
-    await this.#host.append([this.#record({ kind: 'end', epoch, session, reason, ...start })])
+    const start = this.#start(epoch)
+    const cancel = this.#clock.after(publicationLimits.endTimeout, () => this.#ended.resolve())
+    try {
+      await this.#host.append([this.#record({ kind: 'end', epoch, session, reason, ...start })])
+      await this.#ended.promise
+    } finally {
+      cancel()
+      this.#state = 'closed'
+    }
+  }
+
+  /** The record of its end was read back: everything before it was, too. */
+  confirmEnd(): void {
+    this.flush()
+    this.#ended.resolve()
   }
 
   /** Its connection is gone; the claim stays for a while. */
   detach(): void {
-    if (this.#state !== 'closed') this.#state = 'detached'
+    if (this.#state !== 'closed' && this.#state !== 'ending') this.#state = 'detached'
   }
 
   /** The claim is over. */
@@ -187,6 +217,7 @@ export class Publication {
     const detached = this.#state === 'detached'
     this.#state = 'closed'
     this.#claimed.reject(error)
+    this.#ended.resolve()
     this.#held.clear()
     if (!detached) this.#sink.close(error)
   }
@@ -199,13 +230,15 @@ export class Publication {
       const reason = 'the publisher dropped them'
       entries.push({ kind: 'gap', epoch, session, from: this.#next, to: frame.sequence - 1, reason })
     }
-    if (this.#catalogDue || this.#opensGop(frame)) {
-      this.#gopStart = this.#host.end
+    const opensGop = this.#opensGop(frame)
+    if (this.#catalogDue || opensGop) {
+      // A catalog between two keyframes changes nothing about where its GOP began.
+      if (opensGop || this.#gop === undefined) this.#gop = { start: this.#host.end, epoch }
       this.#catalogDue = false
       this.#catalogTime = frame.timestamp
-      entries.push({ kind: 'catalog', epoch, session, catalog: catalog.bytes, start: this.#gopStart })
+      entries.push({ kind: 'catalog', epoch, session, catalog: catalog.bytes, ...this.#start(epoch) })
     }
-    const start = this.#gopStart === undefined ? {} : { start: this.#gopStart }
+    const start = this.#start(epoch)
     entries.push({ kind: 'frame', epoch, session, sequence: frame.sequence, frame, ...start })
     this.#next = frame.sequence + 1
     if (!this.#unconfirmed.push({ sequence: frame.sequence, at: this.#clock.now() })) {
@@ -214,6 +247,12 @@ export class Publication {
     this.#host.append(entries.map(entry => this.#record(entry))).catch((error: unknown) => {
       this.close(toFramelogError(error, 'LOG_FAILED'))
     })
+  }
+
+  #start(epoch: Offset): { start?: Offset; startEpoch?: Offset } {
+    const gop = this.#gop
+    if (gop === undefined) return {}
+    return gop.epoch === epoch ? { start: gop.start } : { start: gop.start, startEpoch: gop.epoch }
   }
 
   /** A video GOP opens with a keyframe; in sound alone every frame is one, so time decides. */

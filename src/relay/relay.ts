@@ -61,8 +61,8 @@ export interface Watching {
 }
 
 export const relayLimits = {
-  /** Broadcasts that are read at a time. */
-  broadcasts: 10_000,
+  /** Broadcasts that are read or waited for at a time: more than there can be viewers, so publishers find room. */
+  broadcasts: 50_000,
   viewers: 20_000,
   /** How long a broadcast that nobody uses is still read, milliseconds. */
   idle: 10_000,
@@ -94,14 +94,20 @@ export class Relay {
       random,
       silence: { interrupted: Math.min(relayLimits.interrupted, publisherGrace), ended: publisherGrace },
       onState: broadcast => this.#announce(broadcast),
+      onClaim: broadcast => this.#write(broadcast),
+      onGone: broadcast => {
+        if (this.#broadcasts.get(broadcast.id) === broadcast) this.#broadcasts.delete(broadcast.id)
+      },
       onIdle: broadcast => clock.after(relayLimits.idle, () => this.#retire(broadcast)),
     }
   }
 
   /** Reads the directory. @throws what the log throws */
   async start(): Promise<void> {
-    const { log, topicPrefix } = this.#options
-    this.#directory = await Directory.open(log, `${topicPrefix}_directory`, entry => this.#onDirectory(entry))
+    const { log, topicPrefix, clock } = this.#options
+    this.#directory = await Directory.open(log, `${topicPrefix}_directory`, clock, entry =>
+      this.#onDirectory(entry),
+    )
     this.#sweep()
   }
 
@@ -222,7 +228,7 @@ export class Relay {
 
   #announce(broadcast: Broadcast): void {
     const { id, state } = broadcast
-    if (state !== 'waiting') this.#options.onEvent({ kind: 'state', id, state, viewers: broadcast.viewers })
+    this.#options.onEvent({ kind: 'state', id, state, viewers: broadcast.viewers })
     this.#write(broadcast)
   }
 
@@ -263,7 +269,7 @@ export class Relay {
     let opened = 0
     for (const { id, state, updatedAt } of this.#directory?.list() ?? []) {
       if (state === 'ended' || updatedAt > stale || this.#broadcasts.has(id)) continue
-      if (++opened > relayLimits.opensPerSweep) break
+      if (++opened > relayLimits.opensPerSweep || this.#broadcasts.size >= relayLimits.broadcasts) break
       const broadcast = this.#use(id)
       const settle = (): void => {
         if (broadcast.topic === undefined)

@@ -4,7 +4,7 @@
  */
 import { FramelogError } from '../errors.ts'
 import type { LogRecord } from '../log/log.ts'
-import { ReaderRule } from '../log/reader-rule.ts'
+import { floorOf, ReaderRule } from '../log/reader-rule.ts'
 import { type CatalogEntry, decodeRecord, type Entry, type FrameEntry } from '../log/record.ts'
 import { type Catalog, mainTrack, parseCatalog } from '../media/catalog.ts'
 import type { Millis, Offset, TrackName } from '../units.ts'
@@ -32,22 +32,21 @@ export class RecordStream {
   readonly rule: ReaderRule
   readonly counters: StreamCounters = { stale: 0, repeated: 0, corrupt: 0, unknown: 0 }
   /** Where the GOP begins that the newest frame belongs to. */
-  gopStart: Offset | undefined
-  /** Timestamp of the newest record of any kind. */
+  gop: { readonly start: Offset; readonly epoch: Offset } | undefined
+  /** Timestamp of the newest record that counted. */
   time: Millis | undefined
   /** The newest catalog, as viewers are sent it. */
   catalog: Packet | undefined
   #catalogBytes: Uint8Array | undefined
   #main: TrackName | undefined
 
-  /** @param floor epoch of the record that sent the reader here */
+  /** @param floor the lowest epoch that can count */
   constructor(floor?: Offset) {
     this.rule = new ReaderRule(floor)
   }
 
   /** @returns undefined for a record that does not count */
   take(record: LogRecord): Accepted | undefined {
-    if (this.time === undefined || record.timestamp > this.time) this.time = record.timestamp
     const entry = decodeRecord(record)
     const verdict = this.rule.judge(record.offset, entry)
     if (verdict !== 'accepted') {
@@ -55,7 +54,9 @@ export class RecordStream {
       else this.counters[verdict] += 1
       return undefined
     }
-    if ('start' in entry && entry.start !== undefined) this.gopStart = entry.start
+    if (this.time === undefined || record.timestamp > this.time) this.time = record.timestamp
+    if ('start' in entry && entry.start !== undefined)
+      this.gop = { start: entry.start, epoch: floorOf(entry) }
     switch (entry.kind) {
       case 'frame':
         return this.#frame(entry, record)
@@ -67,6 +68,8 @@ export class RecordStream {
         return { entry, record, packet, opensGop: false, standsAlone: false }
       }
       case 'end':
+        // What comes after an end begins with a catalog again, be it the same.
+        this.#catalogBytes = undefined
         return {
           entry,
           record,

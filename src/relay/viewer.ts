@@ -48,6 +48,8 @@ export class Viewer {
   #ended = false
   #shown: { session: string; timestamp: Micros } | undefined
   #first: { session: string; timestamp: Micros } | undefined
+  /** The newest media time that the replay has sent, of the session that `#first` names. */
+  #sent: Micros | undefined
   #wake: (() => void) | undefined
 
   constructor(sink: ViewerSink) {
@@ -79,7 +81,7 @@ export class Viewer {
     // The keyframe goes ahead of the rest: what it takes to show a picture does not grow with the GOP.
     for (const packet of gop.slice(0, 2)) this.#send(packet)
     if (gop.length > 2) this.#sink.sendAll(gop.slice(2))
-    this.#synchronized = gop.length > 0
+    this.#synchronized = gop.length > 1
     this.#state = { kind: 'live', from }
   }
 
@@ -106,6 +108,7 @@ export class Viewer {
 
   /** Reads from an entry point on, no faster than the viewer plays, until it has come to the live edge. */
   async replay(log: Log, topic: Topic, point: EntryPoint, edge: LiveEdge): Promise<void> {
+    if (this.#state.kind === 'closed') return
     this.#state = { kind: 'replaying' }
     const stream = new RecordStream(point.floor)
     let at = point.from
@@ -147,6 +150,8 @@ export class Viewer {
   }
 
   #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+    // A viewer that was told of the end is told of what comes by a catalog.
+    if (isFrame(packet) && this.#ended && catalog !== undefined) this.#send(catalog)
     if (isFrame(packet) && !this.#synchronized) {
       if (accepted.opensGop && catalog !== undefined) {
         if (this.#catalog !== catalog) this.#send(catalog)
@@ -162,8 +167,12 @@ export class Viewer {
     packet: Packet,
     catalog: Packet | undefined,
   ): void {
+    if (!isFrame(packet)) {
+      this.#send(packet)
+      return
+    }
     if (!accepted.opensGop) {
-      this.#state = { ...state, frames: state.frames + (isFrame(packet) ? 1 : 0) }
+      this.#state = { ...state, frames: state.frames + 1 }
       return
     }
     if (this.#sink.buffered <= viewerLimits.buffered / 2) {
@@ -195,15 +204,21 @@ export class Viewer {
     const { event } = packet
     if (event.type !== 'frame') return
     const { timestamp } = event.frame
-    if (this.#first?.session !== event.session) this.#first = { session: event.session, timestamp }
+    if (this.#first?.session !== event.session) {
+      this.#first = { session: event.session, timestamp }
+      this.#sent = undefined
+    }
     while (this.state === 'replaying') {
       const shown = this.#shown?.session === event.session ? this.#shown : this.#first
-      if (timestamp - shown.timestamp <= viewerLimits.replayAhead) return
+      // A viewer that has shown all it was sent waits for whatever comes, be it after a hole in the media time.
+      const isStarved = this.#sent !== undefined && shown.timestamp >= this.#sent
+      if (timestamp - shown.timestamp <= viewerLimits.replayAhead || isStarved) break
       await new Promise<void>(resolve => {
         this.#wake = resolve
       })
       this.#wake = undefined
     }
+    this.#sent = Math.max(this.#sent ?? timestamp, timestamp) as Micros
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import { trackName } from '../../src/units.ts'
+import { micros, trackName } from '../../src/units.ts'
 import { TestPublisher, TestViewer, testFrame } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { type KafkaCluster, startKafka } from '../support/kafka.ts'
@@ -159,6 +159,87 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     await viewer.next('end')
     assert.deepEqual(viewer.sequences, [0, 1, 2, 4, 5])
     await viewer.close()
+  })
+
+  it('begins at the keyframe for whoever comes into a GOP that outlived a reconnection', async () => {
+    const first = await TestPublisher.connect(gateway.ws, 'mid-gop')
+    first.publish(30)
+    await first.acknowledged(29)
+    const session = first.welcome?.session ?? ''
+    first.cut()
+    const again = await TestPublisher.connect(gateway.ws, 'mid-gop', { session })
+    again.publish(29)
+    await again.acknowledged(58)
+    for (const from of ['live', '-1ms', '@40']) {
+      const viewer = await TestViewer.connect(gateway.ws, 'mid-gop', from)
+      await viewer.frame(58)
+      assert.deepEqual(viewer.sequences, range(0, 59), from)
+      await viewer.close()
+    }
+    await again.close()
+  })
+
+  it('replays on over a hole in the media time', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'hole')
+    publisher.publish(60)
+    const minute = 60_000_000
+    for (let n = 60; n < 120; n++) {
+      const frame = testFrame(n)
+      publisher.send({ type: 'frame', frame: { ...frame, timestamp: micros(frame.timestamp + minute) } })
+    }
+    await publisher.acknowledged(119)
+    publisher.send({ type: 'end', reason: 'stopped' })
+    const viewer = await TestViewer.connect(gateway.ws, 'hole', 'start')
+    const { session = '' } = await viewer.next('catalog')
+    for (let n = 0; n < 120; n++) {
+      const { frame } = await viewer.frame(n)
+      viewer.send({ type: 'position', session, timestamp: frame.timestamp })
+    }
+    await viewer.next('end')
+    await viewer.close()
+  })
+
+  it('sends a catalog before what follows an end', async () => {
+    const first = await TestPublisher.connect(gateway.ws, 'back')
+    first.publish(5)
+    const viewer = await TestViewer.connect(gateway.ws, 'back')
+    await viewer.frame(4)
+    first.cut()
+    await viewer.next('end')
+    const again = await TestPublisher.connect(gateway.ws, 'back', { session: first.welcome?.session ?? '' })
+    again.publish(5)
+    await viewer.frame(9)
+    const late = await TestViewer.connect(gateway.ws, 'back', 'start')
+    await late.frame(9)
+    for (const { messages } of [viewer, late]) {
+      const kinds = messages.map(({ type }) => type).filter(type => type !== 'state')
+      assert.equal(kinds[kinds.indexOf('end') + 1], 'catalog')
+    }
+    await Promise.all([again.close(), viewer.close(), late.close()])
+  })
+
+  it('ends the broadcast of a publisher who left before its first frame', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'silent')
+    const viewer = await TestViewer.connect(gateway.ws, 'silent')
+    await viewer.next('welcome')
+    publisher.cut()
+    await viewer.next('end')
+    await viewer.close()
+  })
+
+  it('begins anew at once under an id that was deleted while it was live', async () => {
+    const first = await TestPublisher.connect(gateway.ws, 'anew')
+    first.publish(5)
+    await first.acknowledged(4)
+    assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/anew`, { method: 'DELETE' })).status, 204)
+    assert.equal((await first.ended()).code, 4411)
+    const viewer = await TestViewer.connect(gateway.ws, 'anew')
+    const welcome = await viewer.next('welcome')
+    assert.equal(welcome.role === 'watch' && welcome.state, 'waiting')
+    const second = await TestPublisher.connect(gateway.ws, 'anew', { resume: 'another-token-entirely' })
+    second.publish(3)
+    await viewer.frame(2)
+    await Promise.all([second.close(), viewer.close()])
   })
 
   it('refuses another publisher while one is live, and lets the same one take over at once', async () => {

@@ -48,6 +48,16 @@ describe('the embedded log', { timeout: 30_000 }, () => {
     assert.deepEqual(await again.bounds(found), { first: 2, next: 3 })
   })
 
+  it('has a single record after a restart, and goes on behind it', async () => {
+    const dir = mkdtempSync(join(root, 'single-'))
+    for (let round = 0; round < 3; round++) {
+      await using log = await open(dir)
+      const topic = await log.create('single', {})
+      assert.deepEqual(await log.bounds(topic), { first: 0, next: round })
+      assert.equal(await log.append(topic, [record(round)]), round)
+    }
+  })
+
   it('keeps everything where no retention is asked for', async () => {
     await using log = await open(mkdtempSync(join(root, 'kept-')))
     const topic = await log.create('kept', {})

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { ReaderRule, rememberedSessions } from '../../src/log/reader-rule.ts'
+import { floorOf, ReaderRule, rememberedSessions } from '../../src/log/reader-rule.ts'
 import type { Entry, FrameEntry } from '../../src/log/record.ts'
 import { micros, type Offset, trackName } from '../../src/units.ts'
 
@@ -139,7 +139,9 @@ class ModelGateway {
   rule = new ReaderRule()
   epoch: number | undefined
   next = 0
-  gopStart = 0
+  gop: { start: number; epoch: number } | undefined
+  /** Where the newest GOP that was read began. */
+  knownGop: { start: number; epoch: number } | undefined
 
   constructor(model: Model, session: string) {
     this.model = model
@@ -147,7 +149,13 @@ class ModelGateway {
   }
 
   readTo(end: number): void {
-    for (; this.read < end; this.read++) this.rule.judge(at(this.read), this.model.log[this.read] as Entry)
+    for (; this.read < end; this.read++) {
+      const entry = this.model.log[this.read] as Entry
+      const accepted = this.rule.judge(at(this.read), entry) === 'accepted'
+      if (accepted && entry.kind === 'frame' && entry.start !== undefined) {
+        this.knownGop = { start: entry.start, epoch: floorOf(entry) }
+      }
+    }
     if (this.epoch !== undefined && this.rule.epoch !== undefined && this.rule.epoch > this.epoch)
       this.epoch = undefined
   }
@@ -158,13 +166,16 @@ class ModelGateway {
     this.readTo(this.model.log.length)
     this.epoch = this.model.log.length - 1
     this.next = this.rule.lastSequence(this.session) + 1
-    this.gopStart = this.read
+    // A session that goes on goes on in its GOP, which began under an earlier claim.
+    this.gop = this.next > 0 ? this.knownGop : undefined
   }
 
   append(times: number, opensGop: boolean): void {
     if (this.epoch === undefined) return
-    if (opensGop) this.gopStart = this.read
-    const entry = frame(this.epoch, this.session, this.next++, this.gopStart)
+    if (opensGop || this.gop === undefined) this.gop = { start: this.read, epoch: this.epoch }
+    const { start, epoch } = this.gop
+    const startEpoch = epoch === this.epoch ? {} : { startEpoch: at(epoch) }
+    const entry = { ...frame(this.epoch, this.session, this.next++, start), ...startEpoch }
     for (let i = 0; i < times; i++) this.model.log.push(entry)
   }
 }
@@ -227,7 +238,7 @@ describe("the readers' rule under two gateways that fight", () => {
           if (entry.kind !== 'frame' || entry.start === undefined) continue
           const from = entry.start
           const expected = all.filter(offset => offset >= Math.max(from, i))
-          const got = acceptedOffsets(log, from, entry.epoch).filter(offset => offset >= i)
+          const got = acceptedOffsets(log, from, floorOf(entry)).filter(offset => offset >= i)
           assert.deepEqual(got, expected)
         }
       }),

@@ -142,7 +142,7 @@ describe('a publication', () => {
       },
     }
     const publication = new Publication(host, sink, clock, 'hash', 'nonce')
-    publication.begin({ epoch: 5 as Offset, session: 'abcd1234', next: 0, gopStart: undefined })
+    publication.begin({ epoch: 5 as Offset, session: 'abcd1234', next: 0, gop: undefined })
     publication.catalog(testCatalog)
     const entries = () => records.map((record, i) => decodeRecord({ ...record, offset: (100 + i) as Offset }))
     return { clock, publication, entries, acknowledged, error: () => error }
@@ -219,6 +219,23 @@ describe('a publication', () => {
       refused(() => publication.frame(testFrame(publicationLimits.unconfirmed))),
       'LOG_OVERLOADED',
     )
+  })
+
+  it('writes what it holds before its end, and acknowledges it', async () => {
+    const { clock, publication, entries, acknowledged } = setup()
+    publication.frame(testFrame(0))
+    clock.time += publicationLimits.staleAfter + 1
+    for (let n = 1; n < 10; n++) publication.frame(testFrame(n))
+    const ended = publication.end('stopped')
+    assert.deepEqual(
+      entries().map(({ kind }) => kind),
+      ['catalog', ...new Array(10).fill('frame'), 'end'],
+    )
+    for (let n = 0; n < 10; n++) publication.confirm(n)
+    publication.confirmEnd()
+    await ended
+    assert.deepEqual(acknowledged, [9])
+    assert.equal(publication.state, 'closed')
   })
 
   it('refuses a frame past the largest', () => {

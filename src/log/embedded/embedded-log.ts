@@ -5,7 +5,7 @@
  * `sync: 'always'` it is acknowledged once it is on the disk, so that a power cut loses nothing either.
  */
 import { randomUUID } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { FramelogError, toFramelogError } from '../../errors.ts'
@@ -44,6 +44,8 @@ export interface EmbeddedLogOptions {
 }
 
 const tailChunkBytes = 1024 * 1024
+/** Bytes left on the disk below which a failed write counts as a full disk. */
+const fullBelow = 1024 * 1024
 
 /** @throws FramelogError DATA_DIR_UNUSABLE */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log> {
@@ -60,7 +62,7 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
   const lock = await lockDirectory(dir)
   try {
     const root = open({ path: resolve(dir, 'log.mdb'), maxDbs: 4, cache: false })
-    return new EmbeddedLog(root, lock, options)
+    return new EmbeddedLog(root, dir, lock, options)
   } catch (cause) {
     await lock[Symbol.asyncDispose]()
     throw new FramelogError('DATA_DIR_UNUSABLE', `The store in ${dir} cannot be opened: ${String(cause)}`, {
@@ -77,8 +79,16 @@ function makeDirectory(dir: string): void {
   mkdirSync(dir)
 }
 
+/**
+ * Whether a rejection that nobody handles is LMDB's own echo of a failed commit. It rejects promises of its own
+ * beside those it gives out; the append that failed has had its error.
+ */
+export const isCommitEcho = (reason: unknown): boolean =>
+  reason instanceof Error && ('commitError' in reason || /[\\/]lmdb[\\/]/.test(reason.stack ?? ''))
+
 class EmbeddedLog implements Log {
   readonly #root: RootDatabase
+  readonly #dir: string
   readonly #lock: AsyncDisposable
   readonly #meta: Database<StoredTopic | number, string>
   readonly #records: Database<Buffer, Buffer>
@@ -91,8 +101,9 @@ class EmbeddedLog implements Log {
   #trimming = false
   #closed = false
 
-  constructor(root: RootDatabase, lock: AsyncDisposable, options: EmbeddedLogOptions) {
+  constructor(root: RootDatabase, dir: string, lock: AsyncDisposable, options: EmbeddedLogOptions) {
     this.#root = root
+    this.#dir = dir
     this.#lock = lock
     this.#sync = options.sync ?? 'commit'
     this.#maxWaitingBytes = options.maxWaitingBytes ?? 64 * 1024 * 1024
@@ -130,12 +141,17 @@ class EmbeddedLog implements Log {
       ...(retention === undefined ? {} : { retention }),
     }
     const topic = this.#load(name, stored)
-    await this.#settle(
-      this.#meta.batch(() => {
-        this.#meta.put('#last', number)
-        this.#meta.put(`/${name}`, stored)
-      }),
-    )
+    try {
+      await this.#settle(
+        this.#meta.batch(() => {
+          this.#meta.put('#last', number)
+          this.#meta.put(`/${name}`, stored)
+        }),
+      )
+    } catch (error) {
+      this.#topics.delete(name)
+      throw error
+    }
     return topic.topic
   }
 
@@ -282,7 +298,8 @@ class EmbeddedLog implements Log {
   #load(name: string, stored: StoredTopic): EmbeddedTopic {
     const newest = this.#records.getKeys({
       start: recordKey(stored.number, Number.MAX_SAFE_INTEGER),
-      end: recordKey(stored.number, 0),
+      // A reverse range leaves its end out, and the record may be the one at offset 0.
+      end: recordKey(stored.number - 1, Number.MAX_SAFE_INTEGER),
       reverse: true,
       limit: 1,
     })
@@ -352,11 +369,12 @@ class EmbeddedLog implements Log {
       await write
       if (this.#sync === 'always') await this.#root.flushed
     } catch (cause) {
+      // LMDB reports a full disk as an input/output error: what is left tells which it was.
+      const { bavail, bsize } = statfsSync(this.#dir)
+      if (bavail * bsize < fullBelow)
+        throw new FramelogError('LOG_FULL', `No space is left in ${this.#dir}`, { cause })
       const message = cause instanceof Error ? cause.message : String(cause)
-      const full = /no space|ENOSPC|MAP_FULL/i.test(message)
-      throw new FramelogError(full ? 'LOG_FULL' : 'LOG_FAILED', `The embedded log cannot write: ${message}`, {
-        cause,
-      })
+      throw new FramelogError('LOG_FAILED', `The embedded log cannot write: ${message}`, { cause })
     }
   }
 
