@@ -288,7 +288,11 @@ export function encodeBundles(messages: readonly Uint8Array[]): Uint8Array[] {
   return bundles
 }
 
-function decodeBundle(bytes: Uint8Array): BundleMessage {
+/** Whether a message is several. */
+export const isBundle = (bytes: Uint8Array): boolean => bytes[0] === types.bundle
+
+/** @throws FramelogError BAD_MESSAGE */
+export function decodeBundle(bytes: Uint8Array): BundleMessage {
   const parts: Uint8Array[] = []
   try {
     const reader = new ByteReader(bytes)

@@ -5,8 +5,10 @@
  */
 import { FramelogError } from '../../errors.ts'
 import {
+  decodeBundle,
   decodeMessage,
   encodeMessage,
+  isBundle,
   type KnownMessage,
   type Message,
   type MessageOf,
@@ -26,6 +28,8 @@ export const linkLimits = {
   silence: 8000,
   /** Milliseconds that a connection must have lasted for the back-off to begin anew. */
   settled: 5000,
+  /** Messages that are heard in one turn of the page. */
+  atOnce: 12,
 } as const
 
 /** What the gateway, or the link itself, gives as the reason of an end. */
@@ -66,6 +70,10 @@ export class Link {
   #pings = 0
   #unanswered: number | undefined
   #problem: Problem | undefined
+  /** Messages that came and were not heard yet; the gateway bounds a joining viewer's GOP. */
+  readonly #backlog: { readonly socket: WebSocket; readonly part: Uint8Array; readonly openedAt: number }[] =
+    []
+  readonly #turns = new MessageChannel()
   readonly #onOnline = (): void => {
     if (this.#state.kind === 'waiting') this.#connect()
   }
@@ -73,6 +81,7 @@ export class Link {
   constructor(url: string, handler: LinkHandler) {
     this.#url = url
     this.#handler = handler
+    this.#turns.port1.onmessage = () => this.#hearSome()
   }
 
   get isOpen(): boolean {
@@ -107,6 +116,7 @@ export class Link {
     removeEventListener('online', this.#onOnline)
     const left = this.#enter({ kind: 'closed' })
     if ('socket' in left) left.socket.close(1000)
+    this.#turns.port1.close()
   }
 
   #connect(): void {
@@ -127,16 +137,44 @@ export class Link {
   }
 
   #receive(socket: WebSocket, data: unknown, openedAt: number): void {
-    let messages: readonly Message[]
+    let parts: readonly Uint8Array[]
     try {
       if (!(data instanceof ArrayBuffer)) throw new FramelogError('BAD_MESSAGE', 'A text message')
-      const message = decodeMessage(new Uint8Array(data))
-      messages = message.type === 'bundle' ? message.parts.map(decodeMessage) : [message]
+      const bytes = new Uint8Array(data)
+      parts = isBundle(bytes) ? decodeBundle(bytes).parts : [bytes]
     } catch (error) {
       this.#fail(toProblem(error))
       return
     }
-    for (const message of messages) this.#hear(socket, message, openedAt)
+    const isFirst = this.#backlog.length === 0
+    for (const part of parts) this.#backlog.push({ socket, part, openedAt })
+    if (isFirst) this.#hearSome()
+  }
+
+  /**
+   * Hears a few messages and gives the page a turn before the next few: a joining viewer's GOP comes in one piece,
+   * and its first picture must not wait for all of it. Not by a timer, which a hidden page is given once a second.
+   */
+  #hearSome(): void {
+    const some = this.#backlog.splice(0, linkLimits.atOnce)
+    try {
+      for (const { socket, part, openedAt } of some) {
+        if (this.#holds(socket)) this.#hearPart(socket, part, openedAt)
+      }
+    } finally {
+      if (this.#backlog.length > 0) this.#turns.port2.postMessage(undefined)
+    }
+  }
+
+  #hearPart(socket: WebSocket, part: Uint8Array, openedAt: number): void {
+    let message: Message
+    try {
+      message = decodeMessage(part)
+    } catch (error) {
+      this.#fail(toProblem(error))
+      return
+    }
+    this.#hear(socket, message, openedAt)
   }
 
   #hear(socket: WebSocket, message: Message, openedAt: number): void {
