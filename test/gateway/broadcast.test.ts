@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import { micros, trackName } from '../../src/units.ts'
 import { TestPublisher, TestViewer, testFrame } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
@@ -85,6 +86,27 @@ describe('a broadcast over Kafka', { timeout: 120_000 }, () => {
       for (const publisher of connected) publisher.cut()
       await viewer.close()
     }
+  })
+
+  it('makes the directory anew when its topic was deleted, and lists what is live in it', async () => {
+    await using here = await start()
+    const publisher = await TestPublisher.connect(here.ws, 'listed-again')
+    publisher.publish(1)
+    await publisher.acknowledged(0)
+    await using log = await openKafkaLog({ bootstrapServers: kafka.bootstrapServers })
+    const directory = await log.find(`${prefix}_directory`)
+    assert.ok(directory)
+    await log.delete(directory)
+    // The holder writes its entry again every few seconds; a gateway that starts now has nothing else to go by.
+    await using there = await start()
+    for (let listed = false; !listed; ) {
+      publisher.publish(1)
+      await publisher.acknowledged(publisher.sequence - 1)
+      const response = await fetch(`${there.http}/api/v1/broadcasts`)
+      const { broadcasts } = (await response.json()) as { broadcasts: { id: string }[] }
+      listed = broadcasts.some(({ id }) => id === 'listed-again')
+    }
+    await publisher.close()
   })
 
   it('makes no consumer group', async () => {
