@@ -321,9 +321,18 @@ export class Broadcast implements LiveEdge, PublicationHost {
   #checkHeld({ stream }: Source): void {
     const mine = this.#publication?.epoch
     if (mine === undefined || stream.rule.epoch === undefined || stream.rule.epoch <= mine) return
-    this.#publication?.close(new FramelogError('BROADCAST_BUSY', `Another publisher has claimed ${this.id}`))
+    this.#lose(this.#claimedByAnother())
+  }
+
+  /** The publisher here has lost the broadcast. */
+  #lose(error: FramelogError): void {
+    this.#publication?.close(error)
     this.#publication = undefined
     this.#leaveIfIdle()
+  }
+
+  #claimedByAnother(): FramelogError {
+    return new FramelogError('BROADCAST_BUSY', `Another publisher has claimed ${this.id}`)
   }
 
   /** A claim was read: the latest one holds the broadcast, whoever else believes to. */
@@ -348,13 +357,11 @@ export class Broadcast implements LiveEdge, PublicationHost {
     } else if (publication.state !== 'claiming') {
       // While ours is still to come, an earlier claim changes nothing: ours will be the later one.
       const same = entry.resumeHash === publication.resumeHash
-      publication.close(
+      this.#lose(
         same
           ? new FramelogError('BROADCAST_TAKEN_OVER', 'The publisher has connected to another gateway')
-          : new FramelogError('BROADCAST_BUSY', `Another publisher has claimed ${this.id}`),
+          : this.#claimedByAnother(),
       )
-      this.#publication = undefined
-      this.#leaveIfIdle()
     }
   }
 

@@ -1,6 +1,6 @@
 /** The relay: all broadcasts of this gateway. It knows no socket and no Kafka: sinks and a log come in. */
 import type { Clock } from '../core/clock.ts'
-import { FramelogError } from '../errors.ts'
+import { type ErrorCode, FramelogError, toFramelogError } from '../errors.ts'
 import type { Log, TopicOptions } from '../log/log.ts'
 import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
@@ -156,12 +156,7 @@ export class Relay {
     this.#viewers += 1
     let gone = false
     broadcast.watch(viewer, position).catch((error: unknown) => {
-      const coded =
-        error instanceof FramelogError
-          ? error
-          : new FramelogError('INTERNAL', String(error), { cause: error })
-      this.#options.onEvent({ kind: 'error', id, error: coded })
-      viewer.fail(coded)
+      viewer.fail(this.#report(id, error, 'INTERNAL'))
     })
     return {
       position: (session, timestamp) => viewer.position(session, timestamp),
@@ -202,6 +197,13 @@ export class Relay {
     return broadcast
   }
 
+  /** Tells the operator. @param code of an error that has none of its own */
+  #report(id: BroadcastId, cause: unknown, code: ErrorCode): FramelogError {
+    const error = toFramelogError(cause, code)
+    this.#options.onEvent({ kind: 'error', id, error })
+    return error
+  }
+
   #topicName(id: BroadcastId): string {
     return this.#options.topicPrefix + id
   }
@@ -217,13 +219,7 @@ export class Relay {
   #onDirectory(entry: DirectoryEntry): void {
     const waiting = this.#broadcasts.get(entry.id)
     if (waiting === undefined || waiting.topic !== undefined) return
-    waiting.open().catch((error: unknown) => {
-      this.#options.onEvent({
-        kind: 'error',
-        id: entry.id,
-        error: new FramelogError('LOG_FAILED', String(error), { cause: error }),
-      })
-    })
+    waiting.open().catch((error: unknown) => void this.#report(entry.id, error, 'LOG_FAILED'))
   }
 
   #announce(broadcast: Broadcast): void {
@@ -247,13 +243,7 @@ export class Relay {
       startedAt: before !== undefined && before.state !== 'ended' ? before.startedAt : now,
       updatedAt: now,
     }
-    this.#directory?.put(entry).catch((error: unknown) => {
-      this.#options.onEvent({
-        kind: 'error',
-        id,
-        error: new FramelogError('LOG_FAILED', String(error), { cause: error }),
-      })
-    })
+    this.#directory?.put(entry).catch((error: unknown) => void this.#report(id, error, 'LOG_FAILED'))
   }
 
   /**
