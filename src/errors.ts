@@ -37,6 +37,13 @@ export const errorKinds = {
   ),
   BAD_MESSAGE: kind(400, 4400, false, 'Send messages as docs/wire-protocol.md describes them.'),
   BAD_CATALOG: kind(400, 4400, false, 'Send a catalog as docs/wire-protocol.md describes it.'),
+  BAD_CONTAINER: kind(
+    400,
+    4400,
+    false,
+    'Send WebM, Matroska or fragmented MP4 from its first byte on, without a gap.',
+  ),
+  UNSUPPORTED_CODEC: kind(415, 4415, false, 'Use H.264, VP8, VP9 or AV1, with Opus or AAC.'),
   BAD_POSITION: kind(
     400,
     4400,

@@ -1,7 +1,8 @@
 /** Encoded pictures in, decoded ones out, through errors: what fails to decode costs a GOP, not the player. */
+
+import { decodeBase64 } from '../../core/base64.ts'
 import type { VideoTrack } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
-import { fromBase64 } from '../base64.ts'
 
 /** Frames that may wait in the decoder: enough to keep it busy, few enough to change one's mind. */
 const queueLimit = 16
@@ -30,7 +31,7 @@ export class PictureDecoder {
       codedWidth: width,
       codedHeight: height,
       optimizeForLatency: true,
-      ...(description === undefined ? {} : { description: fromBase64(description) }),
+      ...(description === undefined ? {} : { description: decodeBase64(description) }),
     }
     this.#open()
   }

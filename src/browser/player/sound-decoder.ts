@@ -2,11 +2,12 @@
  * Encoded sound in, blocks of samples out. Decoders count time from the first frame on, whatever later frames say
  * (Chromium), so a block takes the time of the frame that it came from: both go first in, first out.
  */
+
+import { decodeBase64 } from '../../core/base64.ts'
 import { BoundedQueue } from '../../core/queue.ts'
 import type { AudioTrack } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
 import type { Micros } from '../../units.ts'
-import { fromBase64 } from '../base64.ts'
 
 const queueLimit = 200
 /** Microseconds by which a decoder's first block may differ from its frame and still be that frame's. */
@@ -40,7 +41,7 @@ export class SoundDecoder {
       codec,
       sampleRate,
       numberOfChannels: channels,
-      ...(description === undefined ? {} : { description: fromBase64(description) }),
+      ...(description === undefined ? {} : { description: decodeBase64(description) }),
     }
     this.#open()
   }

@@ -1,8 +1,9 @@
 /** Pictures in, encoded frames out. What the encoder has no time for is dropped before it gets a number. */
+
+import { encodeBase64 } from '../../core/base64.ts'
 import type { VideoTrack } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
 import { type Micros, micros, type TrackName } from '../../units.ts'
-import { toBase64 } from '../base64.ts'
 import { keyframeInterval } from './video-codec.ts'
 
 /** Pictures that may wait in the encoder: one being encoded, one to follow. */
@@ -118,7 +119,7 @@ export class VideoEncoding {
       ...(framerate === undefined ? {} : { frameRate: framerate }),
       ...(bitrate === undefined ? {} : { bitrate }),
       ...(h264 ? { format: description === undefined ? 'annexb' : 'avc' } : {}),
-      ...(description === undefined ? {} : { description: toBase64(description) }),
+      ...(description === undefined ? {} : { description: encodeBase64(bytesOf(description)) }),
     }
     const text = JSON.stringify(track)
     if (text === this.#track) return
@@ -126,3 +127,8 @@ export class VideoEncoding {
     this.#handler.onTrack(track)
   }
 }
+
+const bytesOf = (source: AllowSharedBufferSource): Uint8Array =>
+  ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+    : new Uint8Array(source)

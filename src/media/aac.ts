@@ -1,0 +1,41 @@
+/** AAC (ISO/IEC 14496-3). */
+import { BitReader } from '../core/bits.ts'
+import { OutOfBytes } from '../core/bytes.ts'
+
+/** Section 1.6.3.4; index 15 is followed by the rate itself. */
+const rates = [
+  96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350,
+]
+/** Section 1.6.3.5: channels of each configuration. */
+const channelCounts = [0, 1, 2, 3, 4, 5, 6, 8]
+
+export interface AacFormat {
+  readonly codec: string
+  readonly sampleRate: number
+  readonly channels: number
+}
+
+/**
+ * AudioSpecificConfig (section 1.6.2.1): object type in 5 bits, or 31 and 6 more; rate; channels.
+ * @returns undefined where the bytes are none, or leave the channels to the stream
+ */
+export function formatOfAac(config: Uint8Array): AacFormat | undefined {
+  const bits = new BitReader(config)
+  try {
+    const short = bits.bits(5)
+    const objectType = short === 31 ? 32 + bits.bits(6) : short
+    const index = bits.bits(4)
+    const sampleRate = index === 15 ? bits.bits(24) : rates[index]
+    const channels = channelCounts[bits.bits(4)]
+    if (objectType === 0 || sampleRate === undefined || channels === undefined || channels === 0)
+      return undefined
+    if (sampleRate < 8000 || sampleRate > 192_000) return undefined
+    return { codec: `mp4a.40.${objectType}`, sampleRate, channels }
+  } catch (error) {
+    if (error instanceof OutOfBytes) return undefined
+    throw error
+  }
+}
+
+/** Microseconds of one frame of 1,024 samples. */
+export const durationOfAac = (sampleRate: number): number => Math.round((1024 * 1_000_000) / sampleRate)

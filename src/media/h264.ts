@@ -1,0 +1,201 @@
+/**
+ * H.264 (ITU-T H.264; ISO/IEC 14496-15 for `avcC`). A frame comes in one of two forms: Annex B, NAL units behind
+ * start codes with the parameter sets among them, or lengths of 4 bytes with the parameter sets in a description.
+ */
+import { BitReader } from '../core/bits.ts'
+import { OutOfBytes } from '../core/bytes.ts'
+import { formatCodec } from './codec.ts'
+import type { PictureFormat } from './picture.ts'
+
+const nalType = { sps: 7, pps: 8, delimiter: 9 } as const
+
+const typeOf = (nal: Uint8Array): number => (nal[0] ?? 0) & 31
+
+/** Annex B.1: units behind 00 00 01, with zeros before and after that belong to none. @returns views */
+export function nalUnits(frame: Uint8Array): Uint8Array[] {
+  const units: Uint8Array[] = []
+  let begin = -1
+  let zeros = 0
+  for (let i = 0; i < frame.byteLength; i++) {
+    const byte = frame[i]
+    if (byte === 1 && zeros >= 2) {
+      if (begin >= 0) units.push(frame.subarray(begin, i - zeros))
+      begin = i + 1
+    }
+    zeros = byte === 0 ? zeros + 1 : 0
+  }
+  if (begin >= 0) units.push(frame.subarray(begin, frame.byteLength - zeros))
+  return units.filter(unit => unit.byteLength > 0)
+}
+
+/** Whether the bytes begin with a start code. */
+export const isAnnexB = ([a, b, c, d]: Uint8Array): boolean =>
+  a === 0 && b === 0 && (c === 1 || (c === 0 && d === 1))
+
+export interface H264Format extends PictureFormat {
+  /** AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1). Owned. */
+  readonly avcC: Uint8Array
+}
+
+/** What the parameter sets of an Annex B keyframe say. @returns undefined where it carries none */
+export function formatOfAnnexB(frame: Uint8Array): H264Format | undefined {
+  const units = nalUnits(frame)
+  const sps = units.filter(unit => typeOf(unit) === nalType.sps)
+  const pps = units.filter(unit => typeOf(unit) === nalType.pps)
+  return formatOf(sps, pps)
+}
+
+/** The same of a description. @returns undefined where the bytes are none, or hold no parameter set */
+export function formatOfAvcC(avcC: Uint8Array): H264Format | undefined {
+  if (avcC[0] !== 1 || ((avcC[4] ?? 0) & 3) !== 3) return undefined
+  let at = 5
+  const sets = (mask: number): Uint8Array[] => {
+    const count = (avcC[at] ?? 0) & mask
+    at += 1
+    return Array.from({ length: count }, () => {
+      const length = ((avcC[at] ?? 0) << 8) | (avcC[at + 1] ?? 0)
+      at += 2 + length
+      return avcC.subarray(at - length, at)
+    })
+  }
+  const sps = sets(31)
+  const pps = sets(255)
+  return at > avcC.byteLength ? undefined : formatOf(sps, pps)
+}
+
+/** An Annex B frame with lengths instead of start codes, without what the description has. @returns owned bytes */
+export function toLengths(frame: Uint8Array): Uint8Array {
+  const kept = nalUnits(frame).filter(unit => {
+    const type = typeOf(unit)
+    return type !== nalType.sps && type !== nalType.pps && type !== nalType.delimiter
+  })
+  const bytes = new Uint8Array(kept.reduce((sum, unit) => sum + 4 + unit.byteLength, 0))
+  const view = new DataView(bytes.buffer)
+  let at = 0
+  for (const unit of kept) {
+    view.setUint32(at, unit.byteLength)
+    bytes.set(unit, at + 4)
+    at += 4 + unit.byteLength
+  }
+  return bytes
+}
+
+function formatOf(sps: readonly Uint8Array[], pps: readonly Uint8Array[]): H264Format | undefined {
+  const [first] = sps
+  if (first === undefined || pps.length === 0 || first.byteLength < 4) return undefined
+  const [, profile = 0, constraints = 0, level = 0] = first
+  try {
+    const parsed = parseSps(first)
+    const codec = formatCodec({ family: 'h264', sample: 'avc1', profile, constraints, level })
+    return { codec, width: parsed.width, height: parsed.height, avcC: buildAvcC(sps, pps, parsed) }
+  } catch (error) {
+    if (error instanceof OutOfBytes) return undefined
+    throw error
+  }
+}
+
+interface Sps {
+  readonly width: number
+  readonly height: number
+  /** Only of the profiles that state them: chroma format and bit depths less 8. */
+  readonly extension?: readonly [chroma: number, luma: number, chromaDepth: number]
+}
+
+const highProfiles = new Set([44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244])
+
+/** Sections 7.3.2.1.1 and 7.4.2.1.1, as far as the size of the picture. */
+function parseSps(nal: Uint8Array): Sps {
+  const bits = new BitReader(withoutEmulation(nal.subarray(1)))
+  const profile = bits.bits(8)
+  bits.bits(16)
+  bits.unsigned()
+  let chroma = 1
+  let separate = false
+  let extension: Sps['extension']
+  if (highProfiles.has(profile)) {
+    chroma = bits.unsigned()
+    if (chroma === 3) separate = bits.flag()
+    extension = [chroma, bits.unsigned(), bits.unsigned()]
+    bits.bits(1)
+    const matrices = bits.flag() ? (chroma === 3 ? 12 : 8) : 0
+    for (let i = 0; i < matrices; i++) {
+      if (bits.flag()) skipScaling(bits, i < 6 ? 16 : 64)
+    }
+  }
+  bits.unsigned()
+  const order = bits.unsigned()
+  if (order === 0) bits.unsigned()
+  else if (order === 1) {
+    bits.bits(1)
+    bits.signed()
+    bits.signed()
+    const cycle = bits.unsigned()
+    if (cycle > 255) throw new OutOfBytes('more offsets than there can be')
+    for (let i = 0; i < cycle; i++) bits.signed()
+  }
+  bits.unsigned()
+  bits.bits(1)
+  const wide = bits.unsigned() + 1
+  const high = bits.unsigned() + 1
+  const framesOnly = bits.bits(1)
+  if (framesOnly === 0) bits.bits(1)
+  bits.bits(1)
+  const crop = bits.flag()
+    ? [bits.unsigned(), bits.unsigned(), bits.unsigned(), bits.unsigned()]
+    : [0, 0, 0, 0]
+  const [left = 0, right = 0, top = 0, bottom = 0] = crop
+  const unitX = chroma === 0 || chroma === 3 || separate ? 1 : 2
+  const unitY = (chroma === 1 && !separate ? 2 : 1) * (2 - framesOnly)
+  const width = wide * 16 - (left + right) * unitX
+  const height = high * 16 * (2 - framesOnly) - (top + bottom) * unitY
+  if (width < 1 || height < 1 || width > 16384 || height > 16384) throw new OutOfBytes('no size of a picture')
+  return extension === undefined ? { width, height } : { width, height, extension }
+}
+
+function skipScaling(bits: BitReader, size: number): void {
+  let last = 8
+  let next = 8
+  for (let i = 0; i < size; i++) {
+    if (next !== 0) next = (last + bits.signed() + 256) % 256
+    last = next === 0 ? last : next
+  }
+}
+
+/** Section 7.3.1: within a unit, 00 00 03 stands for 00 00. */
+function withoutEmulation(payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(payload.byteLength)
+  let length = 0
+  let zeros = 0
+  for (const byte of payload) {
+    if (zeros >= 2 && byte === 3) zeros = 0
+    else {
+      bytes[length++] = byte
+      zeros = byte === 0 ? zeros + 1 : 0
+    }
+  }
+  return bytes.subarray(0, length)
+}
+
+function buildAvcC(sps: readonly Uint8Array[], pps: readonly Uint8Array[], { extension }: Sps): Uint8Array {
+  const [, profile = 0, constraints = 0, level = 0] = sps[0] ?? []
+  const sets = (list: readonly Uint8Array[]): number[] =>
+    list.flatMap(set => [set.byteLength >> 8, set.byteLength & 255, ...set])
+  const known = sps.slice(0, 31)
+  const pictures = pps.slice(0, 255)
+  const bytes = [
+    1,
+    profile,
+    constraints,
+    level,
+    0xff,
+    0xe0 | known.length,
+    ...sets(known),
+    pictures.length,
+    ...sets(pictures),
+  ]
+  if (extension !== undefined && [100, 110, 122, 144].includes(profile)) {
+    const [chroma, luma, depth] = extension
+    bytes.push(0xfc | chroma, 0xf8 | luma, 0xf8 | depth, 0)
+  }
+  return Uint8Array.from(bytes)
+}
