@@ -60,7 +60,7 @@ export class ByteReader {
 }
 
 export class ByteWriter {
-  readonly #bytes: Uint8Array
+  readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #view: DataView
   #at = 0
 
@@ -102,7 +102,7 @@ export class ByteWriter {
   }
 
   /** The bytes, owned by the caller from here on. @throws RangeError where not all were written */
-  finish(): Uint8Array {
+  finish(): Uint8Array<ArrayBuffer> {
     if (this.#at !== this.#bytes.byteLength)
       throw new RangeError(`wrote ${this.#at} of ${this.#bytes.byteLength} bytes`)
     return this.#bytes
