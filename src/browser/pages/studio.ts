@@ -2,8 +2,8 @@
 
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
 import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
+import { CameraPublisher, publisherModes } from '../publisher/camera-publisher.ts'
 import type { Publisher, PublisherState } from '../publisher/publisher.ts'
-import { WebCodecsPublisher } from '../publisher/webcodecs-publisher.ts'
 import { codecWords, lagWords, playerWords, publisherWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
@@ -127,7 +127,8 @@ function begin(): void {
   history.replaceState(null, '', url)
   player?.stop()
   player = undefined
-  const made = new WebCodecsPublisher(broadcast, url, next => {
+  const mode = publisherModes.find(name => name === page.searchParams.get('mode'))
+  const made = new CameraPublisher({ id: broadcast, page: url, mode }, next => {
     if (publisher === made) changed(next, broadcast)
   })
   publisher = made

@@ -1,4 +1,4 @@
-/** What a page sees of a publisher, whatever encodes: WebCodecs here, MediaRecorder behind the same face. */
+/** What a page sees of a publisher, whatever encodes. */
 import type { Problem } from '../net/link.ts'
 import type { DeviceProblem } from './devices.ts'
 
@@ -19,6 +19,8 @@ export type PublisherState =
 
 /** What a publisher has done since it was started. */
 export interface PublisherFigures {
+  /** What encodes, once that is known. */
+  readonly mode?: 'webcodecs' | 'mediarecorder'
   /** Frames that the encoders gave: each gets a number. */
   readonly encoded: { readonly video: number; readonly audio: number }
   /** Frames given to a socket; a frame that is sent again counts again. */

@@ -1,0 +1,187 @@
+/** The publisher of a camera and a microphone: devices, a source of encoded frames, and one uplink. */
+import type { Catalog } from '../../media/catalog.ts'
+import type { Frame } from '../../media/frame.ts'
+import type { BroadcastId, Millis } from '../../units.ts'
+import { resumeToken, socketUrl, tokenOf } from '../net/address.ts'
+import type { Problem } from '../net/link.ts'
+import { DeviceError, openDevices } from './devices.ts'
+import type { FrameSource, FrameSourceMaker } from './frame-source.ts'
+import type { OnPublisherState, Publisher, PublisherFigures, PublisherState } from './publisher.ts'
+import { RecorderSource } from './recorder-source.ts'
+import { Uplink } from './uplink.ts'
+import { WebCodecsSource } from './webcodecs-source.ts'
+
+/** How a page encodes; the first that works, in this order, where it does not matter. */
+export const publisherModes = ['webcodecs', 'mediarecorder'] as const
+export type PublisherMode = (typeof publisherModes)[number]
+
+const makers: Readonly<Record<PublisherMode, FrameSourceMaker>> = {
+  webcodecs: (stream, handler) => new WebCodecsSource(stream, handler),
+  mediarecorder: (stream, handler) => new RecorderSource(stream, handler),
+}
+
+export interface PublisherOptions {
+  readonly id: BroadcastId
+  readonly page: URL
+  /** Undefined for whatever works. */
+  readonly mode: PublisherMode | undefined
+}
+
+export class CameraPublisher implements Publisher {
+  readonly #modes: readonly PublisherMode[]
+  readonly #onState: OnPublisherState
+  readonly #uplink: Uplink
+  #state: PublisherState = { kind: 'idle' }
+  #stream: MediaStream | undefined
+  #source: FrameSource | undefined
+  #mode: PublisherMode | undefined
+  #catalog: Catalog | undefined
+  #hasSession = false
+  #encoded = { video: 0, audio: 0 }
+  #skipped = 0
+  #bytes = 0
+
+  constructor({ id, page, mode }: PublisherOptions, onState: OnPublisherState) {
+    this.#modes = mode === undefined ? publisherModes : [mode]
+    this.#onState = onState
+    const options = { url: socketUrl(page, id, 'publish'), resume: resumeToken(id), token: tokenOf(page) }
+    this.#uplink = new Uplink(options, {
+      onSession: () => {
+        this.#hasSession = true
+        this.#source?.begin()
+      },
+      onLive: () => this.#enter({ kind: 'live' }),
+      onLost: problem => this.#lost(problem),
+      onFailed: problem => this.#end({ kind: 'failed', problem }),
+      onKeyframeWanted: () => this.#source?.wantKeyframe(),
+    })
+  }
+
+  get state(): PublisherState {
+    return this.#state
+  }
+
+  get stream(): MediaStream | undefined {
+    return this.#stream
+  }
+
+  get figures(): PublisherFigures {
+    const roundTrip = this.#uplink.link.clock.roundTrip
+    const codecs = this.#catalog?.tracks.map(track => ('codec' in track ? String(track.codec) : '')) ?? []
+    return {
+      ...this.#uplink.figures,
+      ...(this.#mode === undefined ? {} : { mode: this.#mode }),
+      encoded: { ...this.#encoded },
+      skipped: this.#skipped,
+      bytes: this.#bytes,
+      codecs,
+      ...(roundTrip === undefined ? {} : { roundTrip }),
+    }
+  }
+
+  async start(): Promise<void> {
+    if (this.#state.kind !== 'idle') return
+    this.#enter({ kind: 'asking' })
+    let stream: MediaStream
+    try {
+      stream = await openDevices()
+    } catch (error) {
+      this.#end({ kind: 'refused', problem: error instanceof DeviceError ? error.problem : 'busy' })
+      return
+    }
+    this.#stream = stream
+    // The person may have stopped it while the browser asked.
+    if (isOver(this.#state)) {
+      this.#release()
+      return
+    }
+    this.#enter({ kind: 'connecting' })
+    const missing = await this.#openSource(stream)
+    if (isOver(this.#state)) return
+    if (missing !== undefined) {
+      this.#end({ kind: 'unsupported', missing })
+      return
+    }
+    stream.getVideoTracks()[0]?.addEventListener('ended', () => void this.stop())
+    this.#uplink.open()
+  }
+
+  async stop(): Promise<void> {
+    if (isOver(this.#state)) return
+    await this.#source?.finish()
+    await this.#uplink.finish('the publisher stopped')
+    this.#end({ kind: 'ended' })
+  }
+
+  abandon(): void {
+    if (isOver(this.#state)) return
+    this.#uplink.abandon('the publisher left')
+    this.#end({ kind: 'ended' })
+  }
+
+  /** @returns what is missing for the way that was wanted, or for the last one */
+  async #openSource(stream: MediaStream): Promise<string | undefined> {
+    let missing: string | undefined
+    for (const mode of this.#modes) {
+      const source = makers[mode](stream, {
+        onCatalog: catalog => this.#describe(catalog),
+        onFrame: (frame, at) => this.#take(frame, at),
+        onSkipped: () => {
+          this.#skipped += 1
+        },
+        onError: problem => this.#sourceFailed(problem),
+      })
+      missing = await source.open()
+      if (missing === undefined) {
+        this.#source = source
+        this.#mode = mode
+        return undefined
+      }
+    }
+    return missing
+  }
+
+  #describe(catalog: Catalog): void {
+    this.#catalog = catalog
+    this.#uplink.describe(catalog)
+  }
+
+  #take(frame: Frame, at: number): void {
+    this.#encoded[frame.track.startsWith('audio') ? 'audio' : 'video'] += 1
+    this.#bytes += frame.data.byteLength
+    this.#uplink.offer({ ...frame, capturedAt: Math.round(this.#uplink.link.gatewayTime(at)) as Millis })
+  }
+
+  #sourceFailed(problem: Problem): void {
+    if (isOver(this.#state)) return
+    this.#uplink.abandon('the encoder failed')
+    this.#end({ kind: 'failed', problem })
+  }
+
+  #lost(problem: Problem | undefined): void {
+    const kind = this.#state.kind === 'connecting' && !this.#hasSession ? 'connecting' : 'reconnecting'
+    this.#enter(problem === undefined ? { kind } : { kind, problem })
+  }
+
+  #end(state: PublisherState): void {
+    this.#release()
+    this.#uplink.link.close()
+    this.#enter(state)
+  }
+
+  #release(): void {
+    this.#source?.close()
+    for (const track of this.#stream?.getTracks() ?? []) track.stop()
+  }
+
+  /** The one place where the state changes; nothing follows an end. */
+  #enter(state: PublisherState): void {
+    if (isOver(this.#state)) return
+    if (state.kind === 'live' && this.#state.kind === 'live') return
+    this.#state = state
+    this.#onState(state)
+  }
+}
+
+const isOver = ({ kind }: PublisherState): boolean =>
+  kind === 'ended' || kind === 'failed' || kind === 'refused' || kind === 'unsupported'

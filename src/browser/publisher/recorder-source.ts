@@ -1,0 +1,214 @@
+/**
+ * Encodes with MediaRecorder, which every browser has: it writes a container, a worker takes that apart again. Each
+ * session is a recording of its own, so that its times begin near zero and its first picture is a keyframe.
+ */
+import type { Frame } from '../../media/frame.ts'
+import { type Micros, micros } from '../../units.ts'
+import type { FromDemuxWorker, ToDemuxWorker } from './demux-worker.ts'
+import workerUrl from './demux-worker.ts?worker&url'
+import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
+import { bitrateFor, keyframeInterval } from './video-codec.ts'
+
+export const recorderLimits = {
+  /** Milliseconds of media in a blob, as asked for: less than a frame, so that each frame comes at once. */
+  timeslice: 20,
+  /** Milliseconds without a keyframe after which the recording begins anew: not every browser takes an interval. */
+  keyframe: 5000,
+  /** Milliseconds that a finish waits for the recorder's last bytes. */
+  finish: 3000,
+} as const
+
+/** WebM first: what writes MP4 cuts it in pieces of a GOP or a second. */
+const types = {
+  video: ['video/webm;codecs=vp8,opus', 'video/webm', 'video/mp4;codecs=avc1.42e01f,mp4a.40.2', 'video/mp4'],
+  videoOnly: ['video/webm;codecs=vp8', 'video/webm', 'video/mp4;codecs=avc1.42e01f', 'video/mp4'],
+  audioOnly: ['audio/webm;codecs=opus', 'audio/webm', 'audio/mp4'],
+} as const
+
+/** Chromium's; others ignore it. */
+interface RecorderOptions extends MediaRecorderOptions {
+  readonly videoKeyFrameIntervalDuration?: number
+}
+
+interface Recording {
+  readonly number: number
+  readonly recorder: MediaRecorder
+  /** Its first moment on the clock of `performance.now()`, milliseconds, and in the session, microseconds. */
+  readonly startedAt: number
+  readonly base: number
+}
+
+export class RecorderSource implements FrameSource {
+  readonly #stream: MediaStream
+  readonly #handler: FrameSourceHandler
+  #type: string | undefined
+  #worker: Worker | undefined
+  #recording: Recording | undefined
+  #number = 0
+  #zero = 0
+  /** The newest media time of the session. */
+  #last = -1
+  #keyframeAt = 0
+  #restarting = false
+  #onEnded = (): void => {}
+
+  constructor(stream: MediaStream, handler: FrameSourceHandler) {
+    this.#stream = stream
+    this.#handler = handler
+  }
+
+  open(): Promise<string | undefined> {
+    this.#type = 'MediaRecorder' in globalThis ? this.#chooseType() : undefined
+    return Promise.resolve(this.#type === undefined ? 'MediaRecorder' : undefined)
+  }
+
+  begin(): void {
+    this.#abandon()
+    this.#last = -1
+    this.#zero = performance.now()
+    this.#record()
+  }
+
+  /** A recorder cannot be asked for one; the next comes with its interval, or with a new recording. */
+  wantKeyframe(): void {}
+
+  async finish(): Promise<void> {
+    await this.#stopRecording()
+    this.close()
+  }
+
+  close(): void {
+    this.#abandon()
+    this.#worker?.terminate()
+    this.#worker = undefined
+  }
+
+  #chooseType(): string | undefined {
+    const hasPicture = this.#stream.getVideoTracks().length > 0
+    const hasSound = this.#stream.getAudioTracks().length > 0
+    const wanted = hasPicture ? (hasSound ? types.video : types.videoOnly) : types.audioOnly
+    return wanted.find(type => MediaRecorder.isTypeSupported(type))
+  }
+
+  #record(): void {
+    this.#worker ??= this.#newWorker()
+    const {
+      width = 640,
+      height = 360,
+      frameRate = 30,
+    } = this.#stream.getVideoTracks()[0]?.getSettings() ?? {}
+    const options: RecorderOptions = {
+      ...(this.#type === undefined ? {} : { mimeType: this.#type }),
+      videoBitsPerSecond: bitrateFor({ width, height, frameRate }),
+      audioBitsPerSecond: 64_000,
+      videoKeyFrameIntervalDuration: keyframeInterval / 1000,
+    }
+    const number = ++this.#number
+    let recorder: MediaRecorder
+    try {
+      recorder = new MediaRecorder(this.#stream, options)
+      recorder.start(recorderLimits.timeslice)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    const startedAt = performance.now()
+    const base = this.#last < 0 ? 0 : Math.max(this.#last + 1000, (startedAt - this.#zero) * 1000)
+    if (this.#last < 0) this.#zero = startedAt
+    this.#keyframeAt = startedAt
+    this.#recording = { number, recorder, startedAt, base }
+    this.#tell({ kind: 'begin', recording: number })
+    recorder.ondataavailable = ({ data }) => {
+      if (data.size > 0) this.#tell({ kind: 'data', recording: number, blob: data })
+    }
+    recorder.onstop = () => this.#tell({ kind: 'end', recording: number })
+    recorder.onerror = event => {
+      if (this.#recording?.number === number) this.#fail((event as ErrorEvent).error)
+    }
+  }
+
+  #newWorker(): Worker {
+    const worker = new Worker(workerUrl, { type: 'module', name: 'framelog-demux' })
+    worker.onmessage = ({ data }: MessageEvent<FromDemuxWorker>) => this.#hear(data)
+    worker.onerror = event => this.#fail(new Error(event.message || 'the demuxer did not load'))
+    return worker
+  }
+
+  #tell(message: ToDemuxWorker): void {
+    this.#worker?.postMessage(message)
+  }
+
+  #hear(message: FromDemuxWorker): void {
+    const recording = this.#recording
+    if (recording?.number !== message.recording) return
+    switch (message.kind) {
+      case 'tracks':
+        this.#handler.onCatalog({ version: 1, tracks: message.tracks })
+        break
+      case 'frames':
+        for (const frame of message.frames) this.#give(frame, recording)
+        this.#watchKeyframes()
+        break
+      case 'ended':
+        this.#onEnded()
+        break
+      case 'failed':
+        this.#recording = undefined
+        this.#handler.onError(message.problem)
+        break
+      default:
+        message satisfies never
+    }
+  }
+
+  #give(frame: Frame, { startedAt, base }: Recording): void {
+    const moved = (time: Micros): Micros => micros(time + base)
+    const { decodeTimestamp } = frame
+    const timestamp = moved(frame.timestamp)
+    if (frame.keyframe && frame.track.startsWith('video')) this.#keyframeAt = performance.now()
+    this.#last = Math.max(this.#last, timestamp)
+    const decode = decodeTimestamp === undefined ? {} : { decodeTimestamp: moved(decodeTimestamp) }
+    this.#handler.onFrame({ ...frame, timestamp, ...decode }, startedAt + frame.timestamp / 1000)
+  }
+
+  /** Whoever joins waits for a keyframe: a recorder that gives none any more is replaced by one that must. */
+  #watchKeyframes(): void {
+    if (this.#stream.getVideoTracks().length === 0 || this.#restarting) return
+    if (performance.now() - this.#keyframeAt < recorderLimits.keyframe) return
+    this.#restarting = true
+    void this.#stopRecording().then(() => {
+      this.#restarting = false
+      if (this.#worker !== undefined) this.#record()
+    })
+  }
+
+  /** Waits for the last frames of the recording. */
+  async #stopRecording(): Promise<void> {
+    const { recorder } = this.#recording ?? {}
+    if (recorder === undefined) return
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, recorderLimits.finish)
+      this.#onEnded = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (recorder.state !== 'inactive') recorder.stop()
+    })
+    this.#abandon()
+  }
+
+  #abandon(): void {
+    const { recorder } = this.#recording ?? {}
+    this.#recording = undefined
+    if (recorder === undefined) return
+    recorder.ondataavailable = null
+    recorder.onstop = null
+    recorder.onerror = null
+    if (recorder.state !== 'inactive') recorder.stop()
+  }
+
+  #fail(error: unknown): void {
+    const { name, message } = error instanceof Error ? error : new Error(String(error))
+    this.#handler.onError({ code: name, message, advice: '', retryable: false })
+  }
+}

@@ -1,0 +1,150 @@
+/** Encodes with WebCodecs: two encoders, and one media clock between them. */
+import type { VideoTrack } from '../../media/catalog.ts'
+import type { Frame } from '../../media/frame.ts'
+import { micros, trackName } from '../../units.ts'
+import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
+import { readPictures } from './picture-source.ts'
+import { readSamples, type Samples } from './sample-source.ts'
+import { SoundEncoding } from './sound-encoding.ts'
+import { chooseVideoCodec } from './video-codec.ts'
+import { VideoEncoding } from './video-encoding.ts'
+
+const names = { video: trackName('video'), audio: trackName('audio') } as const
+/** Frames that may wait for the video track's configuration before the first catalog can be written. */
+const heldLimit = 256
+
+export class WebCodecsSource implements FrameSource {
+  readonly #stream: MediaStream
+  readonly #handler: FrameSourceHandler
+  #videoConfig: VideoEncoderConfig | undefined
+  #channels = 0
+  #video: VideoEncoding | undefined
+  #sound: SoundEncoding | undefined
+  #videoTrack: VideoTrack | undefined
+  #described = false
+  #held: Frame[] = []
+  /** Zero of the media clock on the page's, milliseconds; undefined while there is no session. */
+  #zero: number | undefined
+  #stopSources: (() => void)[] = []
+
+  constructor(stream: MediaStream, handler: FrameSourceHandler) {
+    this.#stream = stream
+    this.#handler = handler
+  }
+
+  async open(): Promise<string | undefined> {
+    if (!('VideoEncoder' in globalThis && 'AudioEncoder' in globalThis)) return 'WebCodecs'
+    const [camera] = this.#stream.getVideoTracks()
+    if (camera !== undefined) {
+      const { width = 640, height = 360, frameRate = 30 } = camera.getSettings()
+      const format = { width: width & ~1, height: height & ~1, frameRate: Math.max(1, Math.round(frameRate)) }
+      this.#videoConfig = await chooseVideoCodec(format)
+      if (this.#videoConfig === undefined) return 'a video encoder that keeps up with the camera'
+    }
+    const [microphone] = this.#stream.getAudioTracks()
+    if (microphone !== undefined) this.#channels = Math.min(2, microphone.getSettings().channelCount ?? 1)
+    return undefined
+  }
+
+  begin(): void {
+    this.#closeEncoders()
+    this.#videoTrack = undefined
+    this.#described = false
+    this.#held = []
+    this.#zero = performance.now()
+    this.#video = this.#videoConfig && this.#newVideoEncoding(this.#videoConfig)
+    if (this.#video === undefined) this.#describe()
+    if (this.#stopSources.length === 0) this.#read()
+  }
+
+  wantKeyframe(): void {
+    this.#video?.forceKeyframe()
+  }
+
+  async finish(): Promise<void> {
+    this.#stopReading()
+    await Promise.all([this.#video?.flush(), this.#sound?.flush()])
+  }
+
+  close(): void {
+    this.#stopReading()
+    this.#closeEncoders()
+  }
+
+  #read(): void {
+    const [camera] = this.#stream.getVideoTracks()
+    if (camera !== undefined)
+      this.#stopSources.push(readPictures(camera, (frame, at) => this.#takePicture(frame, at)))
+    const [microphone] = this.#stream.getAudioTracks()
+    if (microphone !== undefined)
+      this.#stopSources.push(readSamples(microphone, samples => this.#takeSamples(samples)))
+  }
+
+  #stopReading(): void {
+    for (const stop of this.#stopSources) stop()
+    this.#stopSources = []
+  }
+
+  #closeEncoders(): void {
+    this.#video?.close()
+    this.#sound?.close()
+    this.#video = undefined
+    this.#sound = undefined
+  }
+
+  #newVideoEncoding(config: VideoEncoderConfig): VideoEncoding {
+    return new VideoEncoding(names.video, config, {
+      onTrack: track => {
+        this.#videoTrack = track
+        this.#describe()
+      },
+      onFrame: frame => this.#takeFrame(frame),
+      onError: error => this.#failed(error),
+    })
+  }
+
+  #describe(): void {
+    const audio = this.#channels > 0 ? [SoundEncoding.describe(names.audio, this.#channels)] : []
+    const video = this.#videoTrack === undefined ? [] : [this.#videoTrack]
+    this.#handler.onCatalog({ version: 1, tracks: [...video, ...audio] })
+    this.#described = true
+    const held = this.#held
+    this.#held = []
+    for (const frame of held) this.#takeFrame(frame)
+  }
+
+  #takePicture(picture: VideoFrame, at: number): void {
+    if (this.#zero !== undefined && at >= this.#zero) {
+      if (this.#video?.encode(picture, micros((at - this.#zero) * 1000)) !== true) this.#handler.onSkipped()
+    }
+    picture.close()
+  }
+
+  #takeSamples(samples: Samples): void {
+    if (this.#zero === undefined || samples.at < this.#zero) return
+    const [first] = samples.planes
+    const planes = Array.from({ length: this.#channels }, (_, i) => samples.planes[i] ?? first).filter(
+      plane => plane !== undefined,
+    )
+    const taken = { ...samples, planes }
+    if (this.#sound?.takes(taken) === false) {
+      this.#sound.close()
+      this.#sound = undefined
+    }
+    this.#sound ??= new SoundEncoding(names.audio, samples.rate, this.#channels, {
+      onFrame: frame => this.#takeFrame(frame),
+      onError: error => this.#failed(error),
+    })
+    this.#sound.encode(taken, micros((samples.at - this.#zero) * 1000))
+  }
+
+  #takeFrame(frame: Frame): void {
+    if (this.#zero === undefined) return
+    if (this.#described) this.#handler.onFrame(frame, this.#zero + frame.timestamp / 1000)
+    else if (this.#held.length < heldLimit) this.#held.push(frame)
+  }
+
+  #failed({ name, message }: DOMException): void {
+    this.#handler.onError({ code: name, message, advice: '', retryable: false })
+  }
+}
