@@ -52,7 +52,7 @@ export const text = {
   watch: {
     title: (id: string): string => `${id} · Framelog`,
     badId: 'This is no address of a broadcast',
-    canvas: (id: string): string => `Picture of ${id}`,
+    picture: (id: string): string => `Picture of ${id}`,
     soundOnly: 'Sound only',
     fromStart: 'From the start',
     live: 'Live',

@@ -111,6 +111,14 @@ export class Link {
     return true
   }
 
+  /** Leaves the socket for a new one, at once; what the old one still says is not heard. */
+  reconnect(): void {
+    if (this.#state.kind === 'closed') return
+    const left = this.#state
+    this.#connect()
+    if ('socket' in left) left.socket.close(1000)
+  }
+
   /** Idempotent. What was sent before still leaves. */
   close(): void {
     removeEventListener('online', this.#onOnline)

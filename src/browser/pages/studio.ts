@@ -1,7 +1,7 @@
 /** `/static/index.html`: a camera goes on air, and beside it comes back through the log. */
 
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
-import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
+import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
 import { CameraPublisher, publisherModes } from '../publisher/camera-publisher.ts'
 import type { Publisher, PublisherState } from '../publisher/publisher.ts'
 import { codecWords, lagWords, playerWords, publisherWords, text } from '../text.ts'
@@ -16,8 +16,7 @@ const page = new URL(location.href)
 const asked = page.searchParams.get('broadcast')
 
 let publisher: Publisher | undefined
-let player: WebCodecsPlayer | undefined
-let canvas = newCanvas()
+let player: BroadcastPlayer | undefined
 let heard = false
 let before = { at: 0, bytes: 0 }
 
@@ -31,7 +30,7 @@ const preview = element('video', {
 })
 const noCamera = element('p', { class: 'notice' }, words.cameraEmpty)
 const noReplay = element('p', { class: 'notice' }, words.replayEmpty)
-const replay = element('div', { class: 'stage' }, canvas, noReplay)
+const replay = element('div', { class: 'stage' }, noReplay)
 const lag = element('output', { class: 'lag', 'aria-label': text.figures.lag }, text.figures.none)
 const id = element('input', {
   id: 'broadcast',
@@ -127,6 +126,7 @@ function begin(): void {
   history.replaceState(null, '', url)
   player?.stop()
   player = undefined
+  for (const old of replay.querySelectorAll('[data-player]')) old.remove()
   const mode = publisherModes.find(name => name === page.searchParams.get('mode'))
   const made = new CameraPublisher({ id: broadcast, page: url, mode }, next => {
     if (publisher === made) changed(next, broadcast)
@@ -146,11 +146,17 @@ function changed(next: PublisherState, broadcast: BroadcastId): void {
 
 /** The picture comes back the way that every viewer gets it. */
 function watch(broadcast: BroadcastId): void {
-  const old = canvas
-  canvas = newCanvas()
-  old.replaceWith(canvas)
-  const made = new WebCodecsPlayer(
-    { id: broadcast, page, canvas, from: 'live', sound: heard ? 'heard' : 'silent' },
+  const made = new BroadcastPlayer(
+    {
+      id: broadcast,
+      page,
+      stage: replay,
+      label: words.replayLabel,
+      mode: playerModes.find(name => name === page.searchParams.get('player')),
+      chases: true,
+      from: 'live',
+      sound: heard ? 'heard' : 'silent',
+    },
     () => replayState.show(playerWords(made.state)),
   )
   player = made
@@ -195,11 +201,6 @@ function measure(): void {
   figures.set(names.acknowledged, names.frames(sent.acknowledged + 1))
   figures.set(names.waiting, names.frames(sent.unacknowledged))
   figures.set(names.roundTrip, sent.roundTrip === undefined ? undefined : names.milliseconds(sent.roundTrip))
-}
-
-function newCanvas(): HTMLCanvasElement {
-  const label = words.replayLabel
-  return element('canvas', { 'data-player': true, width: 640, height: 360, role: 'img', 'aria-label': label })
 }
 
 function isOver({ kind }: PublisherState): boolean {

@@ -1,6 +1,6 @@
 /** `/watch/ID`: one broadcast, as large as the window allows. */
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
-import { WebCodecsPlayer } from '../player/webcodecs-player.ts'
+import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
 import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
@@ -19,20 +19,12 @@ function show(id: BroadcastId): void {
   const muted = page.searchParams.get('muted') === '1'
   const state = new StateLine()
   const lag = element('span', { class: 'lag' })
-  const canvas = element('canvas', {
-    'data-player': true,
-    width: 640,
-    height: 360,
-    role: 'img',
-    'aria-label': words.canvas(id),
-  })
   const notice = element('p', { class: 'notice', 'aria-hidden': 'true' })
   const sound = button('', 'plain', toggleSound)
   const full = button(words.fullScreen, 'plain', toggleFullScreen)
   const stage = element(
     'div',
     { class: 'stage large' },
-    canvas,
     notice,
     element('div', { class: 'corner' }, state.badge, lag),
     element('div', { class: 'tools' }, sound, full),
@@ -66,7 +58,19 @@ function show(id: BroadcastId): void {
   )
   document.title = words.title(id)
 
-  const player = new WebCodecsPlayer({ id, page, canvas, from, sound: muted ? 'off' : 'heard' }, changed)
+  const player = new BroadcastPlayer(
+    {
+      id,
+      page,
+      stage,
+      label: words.picture(id),
+      mode: playerModes.find(name => name === page.searchParams.get('player')),
+      chases: page.searchParams.get('chase') !== '0',
+      from,
+      sound: muted ? 'off' : 'heard',
+    },
+    changed,
+  )
   observe({ player: () => player })
   addEventListener('pagehide', () => player.stop())
   // A page that comes back from the browser's memory was stopped when it was left.

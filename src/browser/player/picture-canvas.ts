@@ -11,9 +11,15 @@ export class PictureCanvas {
   #first: Micros | undefined
   #shown: Micros | undefined
 
-  constructor(element: HTMLCanvasElement) {
-    this.element = element
-    this.#context = element.getContext('2d', { alpha: false, desynchronized: true })
+  /** @param label what a screen reader says of it */
+  constructor(label: string) {
+    this.element = document.createElement('canvas')
+    this.element.width = 640
+    this.element.height = 360
+    this.element.dataset.player = ''
+    this.element.role = 'img'
+    this.element.ariaLabel = label
+    this.#context = this.element.getContext('2d', { alpha: false, desynchronized: true })
   }
 
   get painted(): number {

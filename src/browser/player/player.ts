@@ -1,4 +1,4 @@
-/** What a page sees of a player, whatever decodes: WebCodecs here, MediaSource behind the same face. */
+/** What a page sees of a player, whatever decodes. */
 import type { Problem } from '../net/link.ts'
 
 /** The whole life of a player; each arm has its words in `text.ts`. */
@@ -23,6 +23,8 @@ export type SoundWish = 'heard' | 'silent' | 'off'
 export type SoundState = SoundWish | 'blocked' | 'none'
 
 export interface PlayerFigures {
+  /** What decodes. */
+  readonly mode: 'webcodecs' | 'mse'
   /** Pictures that came onto the page. */
   readonly painted: number
   readonly decoded: number
@@ -50,8 +52,8 @@ export interface PlayerFigures {
   readonly audio: {
     readonly state: SoundState
     readonly playing: boolean
-    /** Loudest sample of the last two seconds, 0 to 1, before the volume. */
-    readonly peak: number
+    /** Loudest sample of the last two seconds, 0 to 1, before the volume; undefined where the browser keeps it to itself. */
+    readonly peak?: number
     readonly samplesPlayed: number
     /** Samples of silence for want of sound. */
     readonly starved: number

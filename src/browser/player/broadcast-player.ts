@@ -1,11 +1,32 @@
-/** The player that decodes with WebCodecs: follows one broadcast through its states and over lost connections. */
+/** Follows one broadcast through its states and over lost connections, whatever presents it. */
 import type { BroadcastId, Millis, Offset } from '../../units.ts'
 import { type BroadcastState, type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { socketUrl, tokenOf } from '../net/address.ts'
 import { Link, type Problem } from '../net/link.ts'
-import { PictureCanvas } from './picture-canvas.ts'
-import { Playback } from './playback.ts'
+import { MediaSourcePresentation } from './mse/media-source-presentation.ts'
+import { mediaSourceClass } from './mse/source.ts'
 import type { OnPlayerChange, Player, PlayerFigures, PlayerState, SoundState, SoundWish } from './player.ts'
+import type { Presentation, PresentationMaker } from './presentation.ts'
+import { WebCodecsPresentation } from './webcodecs-presentation.ts'
+
+/** How a page decodes; the first that works, in this order, where it does not matter. */
+export const playerModes = ['webcodecs', 'mse'] as const
+export type PlayerMode = (typeof playerModes)[number]
+
+const ways: Readonly<
+  Record<PlayerMode, { readonly name: string; isThere(): boolean; readonly make: PresentationMaker }>
+> = {
+  webcodecs: {
+    name: 'WebCodecs',
+    isThere: () => 'VideoDecoder' in globalThis && 'AudioDecoder' in globalThis,
+    make: (options, handler) => new WebCodecsPresentation(options, handler),
+  },
+  mse: {
+    name: 'MediaSource',
+    isThere: () => mediaSourceClass() !== undefined,
+    make: (options, handler) => new MediaSourcePresentation(options, handler),
+  },
+}
 
 export const playerLimits = {
   /** Milliseconds between two reports of the position. */
@@ -18,18 +39,27 @@ export const playerLimits = {
 export interface PlayerOptions {
   readonly id: BroadcastId
   readonly page: URL
-  readonly canvas: HTMLCanvasElement
+  /** The picture becomes its first child. */
+  readonly stage: HTMLElement
+  /** What a screen reader says of the picture. */
+  readonly label: string
+  /** Undefined for whatever works. */
+  readonly mode: PlayerMode | undefined
+  /** Whether a live picture that has fallen behind hurries back. */
+  readonly chases: boolean
   /** `live`, `start`, `-30s`, an ISO time, or `@` and an offset. */
   readonly from: string
   readonly sound: SoundWish
 }
 
-export class WebCodecsPlayer implements Player {
+export class BroadcastPlayer implements Player {
   readonly #options: PlayerOptions
   readonly #onChange: OnPlayerChange
   readonly #link: Link
-  readonly #canvas: PictureCanvas
-  readonly #playback: Playback
+  /** What is left to be tried, the one in use first. */
+  #modes: PlayerMode[]
+  #sound: SoundWish
+  #presentation: Presentation | undefined
   #state: PlayerState = { kind: 'connecting' }
   #connection: 'connecting' | 'open' | 'lost' = 'connecting'
   #problem: Problem | undefined
@@ -52,14 +82,11 @@ export class WebCodecsPlayer implements Player {
   constructor(options: PlayerOptions, onChange: OnPlayerChange) {
     this.#options = options
     this.#onChange = onChange
-    this.#canvas = new PictureCanvas(options.canvas)
-    this.#playback = new Playback(this.#canvas, options.sound, {
-      onPainted: () => this.#painted(),
-      onPlayedOut: () => this.#update(),
-      onUnsupported: codec => this.#end({ kind: 'unsupported', missing: codec }),
-      onSound: () => this.#onChange(),
-      onError: error => this.#note(`${error.name}: ${error.message}`),
-    })
+    this.#sound = options.sound
+    this.#modes = (options.mode === undefined ? [...playerModes] : [options.mode]).filter(mode =>
+      ways[mode].isThere(),
+    )
+    this.#present()
     this.#link = new Link(socketUrl(options.page, options.id, 'watch'), {
       hello: () => this.#hello(),
       onWelcome: (welcome, openedAt) => this.#welcome(welcome, openedAt),
@@ -77,50 +104,25 @@ export class WebCodecsPlayer implements Player {
   }
 
   get sound(): SoundState {
-    return this.#playback.sound
+    return this.#presentation?.sound ?? 'none'
   }
 
   get figures(): PlayerFigures {
-    const now = performance.now()
-    const { peak, played, starved, skewMs } = this.#playback.soundReport
-    const { sound, bufferMs } = this.#playback
-    const segment = this.#playback.feed.current
-    const { width, height } = this.#canvas.element
-    const defined = {
-      joinMs: this.#joinMs,
-      joinPhaseMs: this.#joinPhaseMs,
-      firstPaintAt: this.#canvas.firstAt,
-      lagMs: this.#lagMs,
-      mediaTime: this.#canvas.shown,
-      firstMediaTime: this.#canvas.first,
-      bufferMs,
-      size: this.#canvas.painted > 0 ? { width, height } : undefined,
-    }
+    const [mode = this.#options.mode ?? 'webcodecs'] = this.#modes
     return {
-      ...(Object.fromEntries(
-        Object.entries(defined).filter(([, value]) => value !== undefined),
-      ) as Partial<PlayerFigures>),
-      painted: this.#canvas.painted,
-      decoded: this.#playback.decoded,
-      late: this.#playback.late,
-      lost: this.#playback.feed.lost,
-      fps: this.#canvas.rate(now),
-      codecs: [segment?.video?.codec, segment?.audio?.codec].filter(codec => codec !== undefined),
-      audio: {
-        state: sound,
-        playing: sound === 'heard' || sound === 'silent',
-        peak,
-        samplesPlayed: played,
-        starved,
-        avSkewMs: skewMs,
-      },
+      ...(this.#presentation?.figures(performance.now()) ?? nothing),
+      mode,
+      ...(this.#joinMs === undefined ? {} : { joinMs: this.#joinMs }),
+      ...(this.#joinPhaseMs === undefined ? {} : { joinPhaseMs: this.#joinPhaseMs }),
+      ...(this.#lagMs === undefined ? {} : { lagMs: this.#lagMs }),
       errors: [...this.#errors],
     }
   }
 
   start(): void {
-    if (!('VideoDecoder' in globalThis && 'AudioDecoder' in globalThis)) {
-      this.#end({ kind: 'unsupported', missing: 'WebCodecs' })
+    if (this.#presentation === undefined) {
+      const wanted = this.#options.mode === undefined ? playerModes : [this.#options.mode]
+      this.#end({ kind: 'unsupported', missing: wanted.map(mode => ways[mode].name).join(' and ') })
       return
     }
     this.#link.open()
@@ -128,13 +130,14 @@ export class WebCodecsPlayer implements Player {
   }
 
   setSound(wish: SoundWish): void {
-    this.#playback.setSound(wish)
+    this.#sound = wish
+    this.#presentation?.setSound(wish)
   }
 
   stop(): void {
     clearInterval(this.#timer)
     this.#link.close()
-    this.#playback.stop()
+    this.#presentation?.stop()
   }
 
   #hello(): MessageOf<'hello'> {
@@ -155,7 +158,7 @@ export class WebCodecsPlayer implements Player {
     if (this.#offset === undefined) return this.#options.from
     const away = performance.now() - (this.#lostAt ?? 0)
     const anew = away > playerLimits.goOn || this.#problem?.code === 'VIEWER_TOO_SLOW'
-    return this.#playback.mode === 'live' && anew ? 'live' : `@${this.#offset + 1}`
+    return this.#presentation?.mode === 'live' && anew ? 'live' : `@${this.#offset + 1}`
   }
 
   #welcome(welcome: MessageOf<'welcome'>, openedAt: number): void {
@@ -169,10 +172,10 @@ export class WebCodecsPlayer implements Player {
     if (first || this.#offset === undefined) {
       const live = this.#options.from === 'live' && welcome.state !== 'ended'
       this.#paced = !live
-      this.#playback.begin(live ? 'live' : 'replay')
+      this.#presentation?.begin(live ? 'live' : 'replay')
       // Whoever waits for a publisher joins when it comes.
       if (welcome.state !== 'waiting') this.#joinFrom ??= openedAt
-    } else this.#playback.goOn()
+    } else this.#presentation?.goOn()
     this.#update()
   }
 
@@ -189,7 +192,7 @@ export class WebCodecsPlayer implements Player {
         // The first frame opens the GOP that the viewer came into.
         if (message.relayed !== undefined && this.#welcomedAt !== undefined)
           this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - message.relayed.time)
-        this.#playback.frame(message.frame)
+        this.#presentation?.frame(message.frame)
         return
       }
       case 'state':
@@ -197,7 +200,7 @@ export class WebCodecsPlayer implements Player {
         break
       case 'end':
         this.#over = true
-        this.#playback.end()
+        this.#presentation?.end()
         break
       default:
         return
@@ -212,30 +215,71 @@ export class WebCodecsPlayer implements Player {
       this.#session = session
       this.#offset = undefined
       // Whoever wanted to see it live, and saw its recording to the end, is live with the next publisher.
-      if (this.#options.from === 'live' && this.#playback.playedOut && this.#playback.mode === 'replay') {
-        this.#playback.begin('live')
+      if (
+        this.#options.from === 'live' &&
+        this.#presentation?.playedOut &&
+        this.#presentation.mode === 'replay'
+      ) {
+        this.#presentation?.begin('live')
       }
     }
-    this.#playback.catalog(session, catalog)
+    this.#presentation?.catalog(session, catalog)
   }
 
-  #painted(): void {
-    const { shown, firstAt } = this.#canvas
-    const now = performance.now()
+  /** Puts the first of the ways that are left on the stage. */
+  #present(): void {
+    const [mode] = this.#modes
+    this.#presentation?.stop()
+    this.#presentation?.surface.remove()
+    const { label, chases, stage } = this.#options
+    this.#presentation =
+      mode &&
+      ways[mode].make(
+        { sound: this.#sound, label, chases },
+        {
+          onPainted: shownAt => this.#painted(shownAt),
+          onPlayedOut: () => this.#update(),
+          onUnsupported: missing => this.#unsupported(missing),
+          onSound: () => this.#onChange(),
+          onError: error => this.#note(`${error.name}: ${error.message}`),
+          onRejoin: () => this.#rejoin(),
+        },
+      )
+    if (this.#presentation !== undefined) stage.prepend(this.#presentation.surface)
+  }
+
+  /** The next way may have the decoder that this one lacks. */
+  #unsupported(missing: string): void {
+    this.#modes.shift()
+    if (this.#modes.length === 0) {
+      this.#end({ kind: 'unsupported', missing })
+      return
+    }
+    this.#present()
+    this.#rejoin()
+  }
+
+  #rejoin(): void {
+    this.#offset = undefined
+    if (this.#connection === 'open') this.#link.reconnect()
+  }
+
+  #painted(shownAt: number): void {
+    const { shown, firstAt } = this.#presentation ?? {}
     if (this.#joinMs === undefined && firstAt !== undefined) {
       this.#joinMs = firstAt - (this.#joinFrom ?? firstAt)
       this.#update()
     }
-    const captured = shown === undefined ? undefined : this.#playback.capturedAt(shown)
-    if (captured !== undefined) this.#lagMs = this.#link.gatewayTime(now) - captured
+    const captured = shown === undefined ? undefined : this.#presentation?.capturedAt(shown)
+    if (captured !== undefined) this.#lagMs = this.#link.gatewayTime(shownAt) - captured
   }
 
   #report(): void {
     if (this.#paced) {
-      const position = this.#playback.position()
+      const position = this.#presentation?.position()
       if (position !== undefined) this.#link.send({ type: 'position', ...position })
     }
-    this.#playback.pump()
+    this.#presentation?.pump()
   }
 
   #lost(problem: Problem | undefined): void {
@@ -271,10 +315,21 @@ export class WebCodecsPlayer implements Player {
     if (this.#connection === 'connecting') return { kind: 'connecting', ...problem }
     if (this.#connection === 'lost') return { kind: 'reconnecting', ...problem }
     const started = this.#session !== undefined
-    if (this.#playback.playedOut) return { kind: 'ended' }
-    if (this.#playback.mode === 'replay' && started) return { kind: 'replaying' }
+    if (this.#presentation?.playedOut) return { kind: 'ended' }
+    if (this.#presentation?.mode === 'replay' && started) return { kind: 'replaying' }
     // A recording is on its way until its first frame is here, or it turns out to have none.
     if (this.#broadcast === 'ended') return { kind: started ? 'live' : this.#over ? 'ended' : 'connecting' }
     return { kind: this.#broadcast }
   }
 }
+
+/** Where nothing can be shown. */
+const nothing = {
+  painted: 0,
+  decoded: 0,
+  late: 0,
+  lost: 0,
+  fps: 0,
+  codecs: [],
+  audio: { state: 'none', playing: false, samplesPlayed: 0, starved: 0, avSkewMs: 0 },
+} as const

@@ -1,15 +1,21 @@
 /**
- * Plays what a feed holds: decoders in, canvas and loudspeaker out, one timeline between them. The picture never
+ * Presents by WebCodecs what a feed holds: decoders in, canvas and loudspeaker out, one timeline between them. The picture never
  * waits for the sound card, nor for a gesture.
  */
 import type { Catalog } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
 import { type Micros, micros } from '../../units.ts'
 import { Feed, type Segment } from './feed.ts'
-import type { PictureCanvas } from './picture-canvas.ts'
+import { PictureCanvas } from './picture-canvas.ts'
 import { PictureDecoder } from './picture-decoder.ts'
 import { PictureQueue, pictureLimit } from './picture-queue.ts'
 import type { SoundState, SoundWish } from './player.ts'
+import type {
+  Presentation,
+  PresentationFigures,
+  PresentationHandler,
+  PresentationOptions,
+} from './presentation.ts'
 import { SoundLane } from './sound-lane.ts'
 import { Timeline, type TimelineMode } from './timeline.ts'
 
@@ -31,19 +37,10 @@ export const playbackLimits = {
 /** No refresh is asked for any more. */
 const stopped = -1
 
-export interface PlaybackHandler {
-  onPainted(): void
-  /** Everything that came has been shown, and no more is to come. */
-  onPlayedOut(): void
-  onUnsupported(codec: string): void
-  onSound(): void
-  onError(error: Error): void
-}
-
-export class Playback {
-  readonly feed = new Feed(() => this.#timeline.mode === 'live')
+export class WebCodecsPresentation implements Presentation {
+  readonly #feed = new Feed(() => this.#timeline.mode === 'live')
   readonly #canvas: PictureCanvas
-  readonly #handler: PlaybackHandler
+  readonly #handler: PresentationHandler
   readonly #sound: SoundLane
   readonly #queue = new PictureQueue<VideoFrame & { readonly timestamp: Micros }>()
   #timeline = new Timeline('live')
@@ -60,10 +57,10 @@ export class Playback {
   /** Wall clock of the gateway at capture minus media time, milliseconds. */
   #capture: number | undefined
 
-  constructor(canvas: PictureCanvas, wish: SoundWish, handler: PlaybackHandler) {
-    this.#canvas = canvas
+  constructor({ sound, label }: PresentationOptions, handler: PresentationHandler) {
+    this.#canvas = new PictureCanvas(label)
     this.#handler = handler
-    this.#sound = new SoundLane(wish, {
+    this.#sound = new SoundLane(sound, {
       timeline: () => this.#timeline,
       onChange: () => {
         handler.onSound()
@@ -81,72 +78,93 @@ export class Playback {
     return this.#timeline.mode
   }
 
-  get decoded(): number {
-    return this.#decoded
+  get surface(): HTMLElement {
+    return this.#canvas.element
   }
 
-  get late(): number {
-    return this.#late
+  get shown(): Micros | undefined {
+    return this.#canvas.shown
+  }
+
+  get firstAt(): number | undefined {
+    return this.#canvas.firstAt
   }
 
   get playedOut(): boolean {
     return this.#playedOut
   }
 
-  get bufferMs(): number | undefined {
-    return this.#timeline.buffer(performance.now())
-  }
-
-  get soundReport(): SoundLane['report'] {
-    return this.#sound.report
-  }
-
   get sound(): SoundState {
     return this.#sound.state
   }
 
-  /** When the picture of a media time was captured, on the gateway's wall clock. */
+  figures(now: number): PresentationFigures {
+    const { peak, played, starved, skewMs } = this.#sound.report
+    const { sound } = this
+    const { shown, firstAt, first, painted, element } = this.#canvas
+    const bufferMs = this.#timeline.buffer(now)
+    const segment = this.#feed.current
+    return {
+      painted,
+      decoded: this.#decoded,
+      late: this.#late,
+      lost: this.#feed.lost,
+      fps: this.#canvas.rate(now),
+      codecs: [segment?.video?.codec, segment?.audio?.codec].filter(codec => codec !== undefined),
+      ...(firstAt === undefined ? {} : { firstPaintAt: firstAt }),
+      ...(shown === undefined ? {} : { mediaTime: shown }),
+      ...(first === undefined ? {} : { firstMediaTime: first }),
+      ...(bufferMs === undefined ? {} : { bufferMs }),
+      ...(painted > 0 ? { size: { width: element.width, height: element.height } } : {}),
+      audio: {
+        state: sound,
+        playing: sound === 'heard' || sound === 'silent',
+        peak,
+        samplesPlayed: played,
+        starved,
+        avSkewMs: skewMs,
+      },
+    }
+  }
+
   capturedAt(timestamp: Micros): number | undefined {
     return this.#capture === undefined ? undefined : timestamp / 1000 + this.#capture
   }
 
-  /** What is shown, for the gateway to pace a replay by. */
   position(): { readonly session: string; readonly timestamp: Micros } | undefined {
-    const segment = this.feed.current
+    const segment = this.#feed.current
     const now = this.#timeline.mediaAt(performance.now())
     if (segment?.last === undefined || now === undefined) return undefined
     return { session: segment.session, timestamp: now < segment.last ? now : segment.last }
   }
 
-  /** Everything held so far is left; what comes next is played in this mode. */
   begin(mode: TimelineMode): void {
     this.#close()
-    this.feed.clear()
+    this.#feed.clear()
     this.#timeline = new Timeline(mode)
     this.#sound.leave()
   }
 
-  /** Goes on over a new connection. Live, that begins with the newest frames again. */
   goOn(): void {
     if (this.mode === 'live') this.#timeline.reset()
   }
 
   catalog(session: string, catalog: Catalog): void {
-    const first = this.feed.current === undefined
-    if (!this.feed.catalog(session, catalog)) return
+    const first = this.#feed.current === undefined
+    if (!this.#feed.catalog(session, catalog)) return
     this.#playedOut = false
-    const segment = this.feed.current
+    const segment = this.#feed.current
     if (segment !== undefined && (first || this.mode === 'live')) this.#enter(segment)
   }
 
   frame(frame: NumberedFrame): void {
-    this.feed.frame(frame)
+    this.#feed.frame(frame)
     this.#playedOut = false
     this.pump()
   }
 
   end(): void {
-    this.feed.end()
+    this.#feed.end()
     this.pump()
   }
 
@@ -158,7 +176,7 @@ export class Playback {
     cancelAnimationFrame(this.#animation)
     this.#animation = stopped
     this.#close()
-    this.feed.clear()
+    this.#feed.clear()
     this.#sound.stop()
   }
 
@@ -168,18 +186,18 @@ export class Playback {
     this.#timeline.advance(now)
     if (now - this.#followedAt > playbackLimits.follow) this.#follow(now)
     if (document.hidden) this.#passOver(now)
-    const segment = this.feed.current
+    const segment = this.#feed.current
     if (segment === undefined) return
     this.#pumpPictures(segment, now)
     this.#pumpSounds(segment, now)
     if (segment.pictures.length + segment.sounds.length > 0) return
-    if (!(segment.ended || this.feed.hasNext)) return
+    if (!(segment.ended || this.#feed.hasNext)) return
     this.#pictures?.flush()
     const shown = this.#timeline.mediaAt(now)
     const over = segment.last === undefined || (shown !== undefined && shown > segment.last)
     if (!over || (this.#pictures?.inside ?? 0) > 0 || this.#queue.length > 0) return
-    if (this.feed.hasNext) {
-      const next = this.feed.advance()
+    if (this.#feed.hasNext) {
+      const next = this.#feed.advance()
       if (next !== undefined) this.#enter(next)
     } else if (!this.#playedOut) {
       this.#playedOut = true
@@ -274,7 +292,7 @@ export class Playback {
       this.#fresh = false
       this.#canvas.paint(picture, now)
       picture.close()
-      this.#handler.onPainted()
+      this.#handler.onPainted(now)
       this.#sound.open()
     } else this.#late += this.#queue.push(picture)
     this.#animate()
@@ -287,7 +305,7 @@ export class Playback {
    */
   #tells(): boolean {
     if (this.mode === 'live' || !this.#timeline.isSet) return true
-    return !document.hidden && (this.feed.current?.pictures.length ?? 0) === 0
+    return !document.hidden && (this.#feed.current?.pictures.length ?? 0) === 0
   }
 
   /**
@@ -316,7 +334,7 @@ export class Playback {
     if (isLate && now - (this.#canvas.paintedAt ?? 0) < playbackLimits.while) this.#late += 1
     else {
       this.#canvas.paint(picture, now)
-      this.#handler.onPainted()
+      this.#handler.onPainted(now)
     }
     picture.close()
   }

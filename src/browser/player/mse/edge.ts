@@ -1,0 +1,119 @@
+/**
+ * Keeps a live picture at the edge: as far behind the newest frame as it must be to have the next one in time, and no
+ * further. What counts is how little was left at worst, over the last moments: what is left over at worst is lag that
+ * nobody needs, and is played off a little faster; what runs dry is given more.
+ * No clock of its own: every call says what time it is, in milliseconds of the page's clock.
+ */
+
+export const edgeLimits = {
+  /** Milliseconds over which the worst is sought. */
+  window: 1500,
+  /** Milliseconds that should be left at worst, to begin with, with sound and without. */
+  want: { picture: 25, sound: 70 },
+  /** Milliseconds that are wanted more after each time it ran dry, at most, and that go again in a second. */
+  more: 20,
+  most: 400,
+  forget: 2,
+  /** Milliseconds around the wanted in which nothing is done. */
+  dead: 12,
+  /** Share by which the rate moves for each second that is left over, and at most. Sound hears the difference. */
+  gain: 0.5,
+  faster: { picture: 0.15, sound: 0.06 },
+  slower: 0.04,
+  /** Milliseconds left over past which it jumps: seconds of hurrying are worse than one skip. */
+  jump: 1200,
+  /** The same on engines that stall at each change of the rate, and so only jump. */
+  jumpOnly: 250,
+  /** Milliseconds between two jumps. */
+  settle: 1500,
+} as const
+
+export interface EdgeMove {
+  /** What the playback rate should be. */
+  readonly rate: number
+  /** Milliseconds to skip, 0 for none. */
+  readonly skip: number
+}
+
+export class Edge {
+  readonly #hasSound: boolean
+  readonly #canHurry: boolean
+  /** The least that was left, in this half of the window and the one before. */
+  #least = Number.POSITIVE_INFINITY
+  #before = Number.POSITIVE_INFINITY
+  #turnedAt: number | undefined
+  #extra = 0
+  #lookedAt: number | undefined
+  #jumpedAt = Number.NEGATIVE_INFINITY
+  #rate = 1
+
+  /** @param canHurry whether the engine plays at another rate without a stall */
+  constructor(hasSound: boolean, canHurry: boolean) {
+    this.#hasSound = hasSound
+    this.#canHurry = canHurry
+  }
+
+  /** Milliseconds that should be left at worst. */
+  get wanted(): number {
+    return Math.min(
+      edgeLimits.most,
+      (this.#hasSound ? edgeLimits.want.sound : edgeLimits.want.picture) + this.#extra,
+    )
+  }
+
+  /** Playback had to wait for frames. */
+  ranDry(): void {
+    this.#extra = Math.min(edgeLimits.most, this.#extra + edgeLimits.more)
+    this.#forget()
+  }
+
+  /** What was seen counts no more: the picture was moved, or hidden. */
+  reset(now: number): void {
+    this.#jumpedAt = now
+    this.#forget()
+  }
+
+  /** Says what is left before it is played out. To be called often, above all just before frames are added. */
+  see(left: number, now: number): void {
+    this.#turnedAt ??= now
+    if (now - this.#turnedAt > edgeLimits.window / 2) {
+      this.#before = this.#least
+      this.#least = Number.POSITIVE_INFINITY
+      this.#turnedAt = now
+    }
+    this.#least = Math.min(this.#least, left)
+  }
+
+  move(now: number): EdgeMove {
+    const passed = this.#lookedAt === undefined ? 0 : now - this.#lookedAt
+    this.#lookedAt = now
+    this.#extra = Math.max(0, this.#extra - (edgeLimits.forget * passed) / 1000)
+    const worst = Math.min(this.#least, this.#before)
+    // Half a window says too little to go by.
+    if (!Number.isFinite(worst) || this.#before === Number.POSITIVE_INFINITY)
+      return { rate: this.#rate, skip: 0 }
+    const over = worst - this.wanted
+    const limit = this.#canHurry ? edgeLimits.jump : edgeLimits.jumpOnly
+    if (over > limit && now - this.#jumpedAt > edgeLimits.settle) {
+      this.reset(now)
+      this.#rate = 1
+      return { rate: 1, skip: over }
+    }
+    this.#rate = this.#canHurry ? this.#rateFor(over) : 1
+    return { rate: this.#rate, skip: 0 }
+  }
+
+  /** In steps of one in two hundred, so that a rate once set is kept for a while. */
+  #rateFor(over: number): number {
+    if (Math.abs(over) < edgeLimits.dead) return 1
+    const most = this.#hasSound ? edgeLimits.faster.sound : edgeLimits.faster.picture
+    const wanted = Math.max(-edgeLimits.slower, Math.min(most, (over / 1000) * edgeLimits.gain))
+    return 1 + Math.round(wanted * 200) / 200
+  }
+
+  #forget(): void {
+    this.#least = Number.POSITIVE_INFINITY
+    this.#before = Number.POSITIVE_INFINITY
+    this.#turnedAt = undefined
+  }
+}

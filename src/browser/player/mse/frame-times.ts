@@ -1,0 +1,80 @@
+/**
+ * When frames begin and how long they last, as they are written for a SourceBuffer. A SourceBuffer takes a frame that
+ * begins more than two durations after the one before as the start of something else, and drops what follows up to
+ * the next keyframe (Media Source Extensions 2, section 5.5.8, step 1.6). Live, a frame's duration is not known when
+ * it is sent, and cameras hiccup; so durations are written long, and what a hiccup has over is made good by and by.
+ */
+import { type Micros, micros } from '../../../units.ts'
+
+export const frameTimeLimits = {
+  /** Microseconds of a picture where nothing tells. */
+  picture: 33_333,
+  /** Microseconds that a picture's duration counts between. */
+  shortest: 5000,
+  longest: 200_000,
+  /** Times the usual distance that is written as a duration. */
+  stretch: 2,
+  /** Microseconds past which a distance is a gap, and no hiccup. */
+  gap: 1_500_000,
+  /** Microseconds that a sound's time moves towards what it should be, with each frame. */
+  soundStep: 500,
+  /** Microseconds by which sound may be off before it jumps. */
+  soundJump: 60_000,
+} as const
+
+export interface FrameTime {
+  readonly timestamp: Micros
+  readonly duration: Micros
+}
+
+export class PictureTimes {
+  #usual: number
+  #last: { readonly timestamp: number; readonly written: number; readonly duration: number } | undefined
+
+  /** @param frameRate pictures a second that the publisher aims at */
+  constructor(frameRate: number | undefined) {
+    this.#usual = clamp(frameRate === undefined ? frameTimeLimits.picture : 1_000_000 / frameRate)
+  }
+
+  /** @param timestamp in decode order. @param isKeyframe whether it may begin something else */
+  place(timestamp: Micros, isKeyframe: boolean): FrameTime {
+    const last = this.#last
+    const distance = last === undefined ? 0 : timestamp - last.timestamp
+    if (distance > 0 && distance < frameTimeLimits.gap) {
+      // Quick to grow, slow to shrink: too long costs nothing.
+      const seen = clamp(distance)
+      this.#usual += (seen - this.#usual) * (seen > this.#usual ? 0.5 : 0.05)
+    }
+    const duration = this.#usual * frameTimeLimits.stretch
+    let written: number = timestamp
+    if (last !== undefined && !isKeyframe && distance < frameTimeLimits.gap)
+      written = Math.min(timestamp, Math.floor(last.written + 1.9 * last.duration))
+    this.#last = { timestamp, written, duration }
+    return { timestamp: micros(written), duration: micros(duration) }
+  }
+
+  reset(): void {
+    this.#last = undefined
+  }
+}
+
+/** Sound that overlaps by a little is cut, and sound with little holes clicks: each frame begins where the last ended. */
+export class SoundTimes {
+  #end: number | undefined
+
+  place(timestamp: Micros, duration: Micros): FrameTime {
+    const off = this.#end === undefined ? 0 : timestamp - this.#end
+    const step = Math.max(-frameTimeLimits.soundStep, Math.min(frameTimeLimits.soundStep, off))
+    const isJump = this.#end === undefined || Math.abs(off) > frameTimeLimits.soundJump
+    const written: number = isJump ? timestamp : (this.#end ?? timestamp) + step
+    this.#end = written + duration
+    return { timestamp: micros(written), duration }
+  }
+
+  reset(): void {
+    this.#end = undefined
+  }
+}
+
+const clamp = (duration: number): number =>
+  Math.max(frameTimeLimits.shortest, Math.min(frameTimeLimits.longest, duration))

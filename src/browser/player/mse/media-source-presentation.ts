@@ -1,0 +1,471 @@
+/**
+ * Presents by MediaSource, for browsers and pages that have no WebCodecs: frames are put into fragments as they come,
+ * the video element decodes, and its own clock is the timeline for picture and sound.
+ */
+import type { Catalog } from '../../../media/catalog.ts'
+import type { NumberedFrame } from '../../../media/frame.ts'
+import { type Micros, micros } from '../../../units.ts'
+import { Feed, type Segment } from '../feed.ts'
+import type { SoundState, SoundWish } from '../player.ts'
+import type {
+  Presentation,
+  PresentationFigures,
+  PresentationHandler,
+  PresentationOptions,
+} from '../presentation.ts'
+import type { TimelineMode } from '../timeline.ts'
+import { Edge } from './edge.ts'
+import { SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
+import { type Stretch, Stretches } from './stretches.ts'
+import { VideoSurface } from './video-surface.ts'
+
+export const mseLimits = {
+  /** Milliseconds between two looks at the edge. */
+  look: 50,
+  /** Milliseconds without a frame after which the GOP of a joining viewer has come, and at most. */
+  quiet: 12,
+  join: 150,
+  /** Microseconds of element time before the first frame: what belongs to it may begin a little earlier. */
+  lead: 1_000_000,
+  /** Milliseconds by which a page that was hidden may be behind when it is shown again. */
+  shown: 300,
+  /** Milliseconds that sound may be missing, while there are pictures, before it is given up for a while. */
+  silence: 1000,
+  /** Bytes that wait to be appended, past which a replay leaves its frames in the feed. */
+  waiting: 16 * 1024 * 1024,
+  /** Sources that may break one after the other without a picture in between. */
+  breaks: 5,
+} as const
+
+export class MediaSourcePresentation implements Presentation {
+  readonly #feed = new Feed(() => this.#mode === 'live')
+  readonly #handler: PresentationHandler
+  readonly #chases: boolean
+  readonly #surface: VideoSurface
+  readonly #stretches = new Stretches()
+  readonly #timer: number
+  readonly #onVisible = (): void => this.#shownAgain()
+  #mode: TimelineMode = 'live'
+  #wish: SoundWish
+  #source: SourceTracks | undefined
+  #segment: Segment | undefined
+  #stretch: Stretch | undefined
+  #edge = new Edge(false, canHurry())
+  /** When the frames of a join began and went on to come; undefined once playback has begun. */
+  #joining: { readonly since: number; last: number } | undefined
+  #soundGivenUp: number | undefined
+  #playedOut = false
+  #breaks = 0
+  #shown: { readonly stretch: Stretch; readonly timestamp: Micros } | undefined
+  #first: Micros | undefined
+  #dryMs = 0
+  #dryAt: number | undefined
+  #playedMs = 0
+  #before: { readonly at: number; readonly time: number } | undefined
+  #stopped = false
+
+  constructor({ sound, label, chases }: PresentationOptions, handler: PresentationHandler) {
+    this.#handler = handler
+    this.#chases = chases
+    this.#wish = sound
+    this.#surface = new VideoSurface(label, sound, {
+      onPainted: (time, shownAt) => this.#painted(time, shownAt),
+      onSound: () => handler.onSound(),
+      onError: error => handler.onError(error),
+    })
+    const { element } = this.#surface
+    element.addEventListener('waiting', () => this.#waiting())
+    element.addEventListener('playing', () => this.#flowing())
+    element.addEventListener('ended', () => this.pump())
+    element.addEventListener('error', () => {
+      if (element.error !== null) this.#broke(new Error(`${element.error.message} (${element.error.code})`))
+    })
+    document.addEventListener('visibilitychange', this.#onVisible)
+    this.#timer = setInterval(() => this.#look(), mseLimits.look)
+  }
+
+  get surface(): HTMLElement {
+    return this.#surface.element
+  }
+
+  get mode(): TimelineMode {
+    return this.#mode
+  }
+
+  get playedOut(): boolean {
+    return this.#playedOut
+  }
+
+  get sound(): SoundState {
+    if (this.#segment?.audio === undefined || writerFor(this.#segment.audio) === undefined) return 'none'
+    return this.#surface.isBlocked ? 'blocked' : this.#wish
+  }
+
+  get shown(): Micros | undefined {
+    return this.#shown?.timestamp
+  }
+
+  get firstAt(): number | undefined {
+    return this.#surface.firstAt
+  }
+
+  figures(now: number): PresentationFigures {
+    const { element, painted, firstAt, skewMs } = this.#surface
+    const { totalVideoFrames = 0, droppedVideoFrames = 0 } = element.getVideoPlaybackQuality?.() ?? {}
+    const { sound } = this
+    const left = this.#left()
+    const rate = this.#segment?.audio?.sampleRate ?? 0
+    const isPlaying = (sound === 'heard' || sound === 'silent') && !element.paused && element.readyState > 2
+    return {
+      painted,
+      decoded: totalVideoFrames,
+      late: droppedVideoFrames,
+      lost: this.#feed.lost,
+      fps: this.#surface.rate(now),
+      codecs: [this.#segment?.video?.codec, this.#segment?.audio?.codec].filter(codec => codec !== undefined),
+      ...(firstAt === undefined ? {} : { firstPaintAt: firstAt }),
+      ...(this.#shown === undefined ? {} : { mediaTime: this.#shown.timestamp }),
+      ...(this.#first === undefined ? {} : { firstMediaTime: this.#first }),
+      ...(left === undefined ? {} : { bufferMs: Math.max(0, left) }),
+      ...(element.videoWidth > 0 ? { size: { width: element.videoWidth, height: element.videoHeight } } : {}),
+      audio: {
+        state: sound,
+        playing: isPlaying,
+        samplesPlayed: sound === 'none' ? 0 : Math.round((this.#playedMs * rate) / 1000),
+        starved: sound === 'none' ? 0 : Math.round((this.#dryMs * rate) / 1000),
+        avSkewMs: skewMs,
+      },
+    }
+  }
+
+  position(): { readonly session: string; readonly timestamp: Micros } | undefined {
+    const place = this.#stretches.at(this.#surface.element.currentTime)
+    if (place === undefined || this.#joining !== undefined) return undefined
+    const { stretch, timestamp } = place
+    return { session: stretch.session, timestamp: micros(Math.min(timestamp, stretch.last)) }
+  }
+
+  capturedAt(timestamp: Micros): number | undefined {
+    const capture = this.#shown?.stretch.capture
+    return capture === undefined ? undefined : timestamp / 1000 + capture
+  }
+
+  begin(mode: TimelineMode): void {
+    this.#closeSource()
+    this.#feed.clear()
+    this.#mode = mode
+    this.#playedOut = false
+  }
+
+  goOn(): void {
+    this.#edge.reset(performance.now())
+  }
+
+  catalog(session: string, catalog: Catalog): void {
+    if (!this.#feed.catalog(session, catalog)) return
+    this.#playedOut = false
+    this.#drain()
+  }
+
+  frame(frame: NumberedFrame): void {
+    this.#feed.frame(frame)
+    this.#playedOut = false
+    this.#drain()
+  }
+
+  end(): void {
+    this.#feed.end()
+    this.pump()
+  }
+
+  setSound(wish: SoundWish): void {
+    const changes = (this.#wish === 'off') !== (wish === 'off')
+    this.#wish = wish
+    this.#surface.setSound(wish)
+    // A live picture without sound has no use for it and is the sooner shown: the other way is another source.
+    if (changes && this.#mode === 'live' && this.sound !== 'none') this.#rejoin()
+    this.#handler.onSound()
+  }
+
+  pump(): void {
+    this.#source?.pump()
+    this.#drain()
+    const segment = this.#feed.current
+    if (segment?.ended !== true || this.#feed.hasNext || segment.pictures.length + segment.sounds.length > 0)
+      return
+    this.#beginPlaying()
+    this.#source?.end()
+    if (this.#playedOut || !this.#isPlayedOut()) return
+    this.#playedOut = true
+    this.#handler.onPlayedOut()
+  }
+
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    clearInterval(this.#timer)
+    document.removeEventListener('visibilitychange', this.#onVisible)
+    this.#closeSource()
+    this.#feed.clear()
+    this.#surface.stop()
+  }
+
+  /** Moves what came into the source. */
+  #drain(): void {
+    for (;;) {
+      const segment = this.#feed.current
+      if (segment === undefined || this.#stopped) return
+      if (segment !== this.#segment && !this.#enter(segment)) return
+      if (this.#mode === 'replay' && (this.#source?.waiting ?? 0) > mseLimits.waiting) return
+      this.#see()
+      for (let frame = segment.pictures.shift(); frame !== undefined; frame = segment.pictures.shift())
+        this.#append('video', segment, frame)
+      for (let frame = segment.sounds.shift(); frame !== undefined; frame = segment.sounds.shift())
+        this.#append('audio', segment, frame)
+      if (!this.#feed.hasNext) return
+      this.#feed.advance()
+    }
+  }
+
+  /** @returns false where what is still to be played must be played out first */
+  #enter(segment: Segment): boolean {
+    const tracks = this.#tracksOf(segment)
+    if (segment.video !== undefined && tracks.video === undefined) {
+      this.#segment = segment
+      this.#handler.onUnsupported(segment.video.codec)
+      return false
+    }
+    if (tracks.video === undefined && tracks.audio === undefined) {
+      segment.sounds.clear()
+      return false
+    }
+    if (this.#source?.takes(tracks) === true) this.#source.change(tracks)
+    else {
+      if (this.#mode === 'replay' && this.#source !== undefined && !this.#isPlayedOut()) return false
+      this.#openSource(tracks)
+    }
+    if (!segment.continues) this.#stretch = undefined
+    this.#segment = segment
+    this.#handler.onSound()
+    return true
+  }
+
+  #tracksOf({ video, audio }: Segment): Tracks {
+    const hasSound =
+      audio !== undefined &&
+      writerFor(audio) !== undefined &&
+      this.#soundGivenUp === undefined &&
+      !(this.#mode === 'live' && this.#wish === 'off' && video !== undefined)
+    return {
+      video: video !== undefined && writerFor(video) !== undefined ? video : undefined,
+      audio: hasSound ? audio : undefined,
+    }
+  }
+
+  #openSource(tracks: Tracks): void {
+    this.#closeSource()
+    this.#edge = new Edge(tracks.audio !== undefined, canHurry())
+    const source = new SourceTracks(this.#surface.element, tracks, {
+      onUpdate: () => this.#updated(),
+      onError: error => {
+        if (this.#source === source) this.#broke(error)
+      },
+    })
+    this.#source = source
+    const now = performance.now()
+    this.#joining = { since: now, last: now }
+    this.#surface.play()
+  }
+
+  #closeSource(): void {
+    this.#source?.close()
+    this.#source = undefined
+    this.#segment = undefined
+    this.#stretch = undefined
+    this.#stretches.clear()
+    this.#joining = undefined
+    this.#before = undefined
+  }
+
+  #append(kind: 'video' | 'audio', segment: Segment, frame: NumberedFrame): void {
+    const now = performance.now()
+    if (kind === 'audio' && this.#soundGivenUp !== undefined) {
+      // It is back: with the next source it is heard again.
+      if (now - this.#soundGivenUp > 5 * mseLimits.silence) {
+        this.#soundGivenUp = undefined
+        this.#rejoin()
+      }
+      return
+    }
+    if (this.#joining !== undefined) this.#joining.last = now
+    const { currentTime } = this.#surface.element
+    const after = this.#stretches.newest === undefined ? mseLimits.lead : currentTime * 1_000_000
+    this.#stretch ??= this.#stretches.begin(segment.session, frame.timestamp, after)
+    const stretch = this.#stretch
+    if (frame.capturedAt !== undefined && kind === 'video')
+      stretch.capture = frame.capturedAt - frame.timestamp / 1000
+    stretch.last = Math.max(stretch.last, frame.timestamp)
+    stretch.end = Math.max(stretch.end, frame.timestamp + (frame.duration ?? 0) + stretch.base)
+    this.#source?.append(kind, frame, stretch.base)
+  }
+
+  /** Milliseconds of what was appended that are still to be played: of the track that has less. */
+  #left(): number | undefined {
+    const ends = Object.values(this.#source?.ends ?? {})
+    if (ends.length === 0) return undefined
+    return Math.min(...ends) / 1000 - this.#surface.element.currentTime * 1000
+  }
+
+  #see(): void {
+    const { element } = this.#surface
+    const left = this.#left()
+    if (this.#mode !== 'live' || this.#joining !== undefined || left === undefined) return
+    if (!element.seeking && !element.paused) this.#edge.see(left, performance.now())
+  }
+
+  #updated(): void {
+    if (this.#joining !== undefined) this.#look()
+    else this.pump()
+  }
+
+  #look(): void {
+    const now = performance.now()
+    this.#count(now)
+    if (this.#joining !== undefined) {
+      const { since, last } = this.#joining
+      const hasCome = now - last > mseLimits.quiet || now - since > mseLimits.join
+      if (hasCome && this.#surface.element.readyState > 0) this.#beginPlaying()
+      return
+    }
+    this.pump()
+    this.#overHoles()
+    if (this.#mode === 'live' && !document.hidden) this.#chase(now)
+    this.#missSound(now)
+  }
+
+  /** Playback begins at the edge, or in a replay with the first frame. */
+  #beginPlaying(): void {
+    const { element } = this.#surface
+    const { buffered } = element
+    if (this.#joining === undefined || element.readyState === 0 || buffered.length === 0) return
+    this.#joining = undefined
+    const start = buffered.start(0)
+    const ends = Object.values(this.#source?.ends ?? {})
+    const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + 40) / 1000
+    element.currentTime = Math.max(start, this.#mode === 'live' ? edge : start)
+    this.#edge.reset(performance.now())
+    this.#surface.play()
+  }
+
+  #chase(now: number): void {
+    if (!this.#chases) return
+    const { element } = this.#surface
+    const { rate, skip } = this.#edge.move(now)
+    if (skip > 0) this.#skip(skip)
+    else if (element.playbackRate !== rate) element.playbackRate = rate
+  }
+
+  #skip(milliseconds: number): void {
+    const { element } = this.#surface
+    element.playbackRate = 1
+    element.currentTime += milliseconds / 1000
+  }
+
+  /** Frames that never came leave a hole: playback goes on behind it. */
+  #overHoles(): void {
+    const { element } = this.#surface
+    if (element.readyState > 2 || element.seeking || element.paused) return
+    const { buffered, currentTime } = element
+    for (let i = 0; i < buffered.length; i++) {
+      const start = buffered.start(i)
+      if (start <= currentTime + 0.001) continue
+      const before = i > 0 ? buffered.end(i - 1) : 0
+      if (before - currentTime < 0.1) element.currentTime = start
+      return
+    }
+  }
+
+  /** Sound that does not come would hold the picture for good. */
+  #missSound(now: number): void {
+    const { video, audio } = this.#source?.ends ?? {}
+    const { element } = this.#surface
+    if (this.#mode !== 'live' || video === undefined || element.readyState > 2) return
+    const hasLane =
+      this.#segment?.audio !== undefined && this.#soundGivenUp === undefined && this.#wish !== 'off'
+    if (!hasLane || video - (audio ?? video - mseLimits.silence * 1000 - 1) < mseLimits.silence * 1000) return
+    if (audio === undefined && now - (this.#before?.at ?? now) > 0 && element.currentTime > 0) return
+    this.#soundGivenUp = now
+    this.#rejoin()
+  }
+
+  #shownAgain(): void {
+    if (document.hidden || this.#source === undefined || this.#joining !== undefined) return
+    this.#surface.play()
+    const left = this.#left()
+    if (
+      this.#mode === 'live' &&
+      this.#chases &&
+      left !== undefined &&
+      left - this.#edge.wanted > mseLimits.shown
+    )
+      this.#skip(left - this.#edge.wanted)
+    this.#edge.reset(performance.now())
+  }
+
+  #painted(time: number, shownAt: number): void {
+    const place = this.#stretches.at(time)
+    if (place === undefined) return
+    this.#breaks = 0
+    this.#shown = place
+    this.#first ??= place.timestamp
+    this.#handler.onPainted(shownAt)
+  }
+
+  #waiting(): void {
+    const { element } = this.#surface
+    if (element.seeking || this.#joining !== undefined) return
+    this.#dryAt ??= performance.now()
+    if (this.#mode === 'live' && !document.hidden) this.#edge.ranDry()
+  }
+
+  #flowing(): void {
+    if (this.#dryAt !== undefined) this.#dryMs += performance.now() - this.#dryAt
+    this.#dryAt = undefined
+  }
+
+  /** How much was played: what the element moved on, but for jumps. */
+  #count(now: number): void {
+    const { currentTime } = this.#surface.element
+    if (this.#before !== undefined) {
+      const moved = (currentTime - this.#before.time) * 1000
+      if (moved > 0 && moved < (now - this.#before.at) * 1.5 + 20) this.#playedMs += moved
+    }
+    this.#before = { at: now, time: currentTime }
+  }
+
+  #isPlayedOut(): boolean {
+    const { element } = this.#surface
+    if (element.ended) return true
+    const ends = Object.values(this.#source?.ends ?? {})
+    return ends.length === 0 || element.currentTime >= Math.max(...ends) / 1_000_000
+  }
+
+  #rejoin(): void {
+    this.#closeSource()
+    this.#feed.clear()
+    this.#handler.onRejoin()
+  }
+
+  /** A source that is broken is replaced; one after the other without a picture means that none will do. */
+  #broke(error: Error): void {
+    this.#handler.onError(error)
+    this.#breaks += 1
+    const codec = this.#segment?.video?.codec ?? 'MediaSource'
+    this.#closeSource()
+    if (this.#breaks > mseLimits.breaks) this.#handler.onUnsupported(codec)
+    else this.#rejoin()
+  }
+}
+
+/** Safari stops for a moment whenever the rate changes. */
+const canHurry = (): boolean => !/^((?!chrome|chromium|android).)*applewebkit/i.test(navigator.userAgent)

@@ -1,0 +1,174 @@
+/** A MediaSource on a video element, with one SourceBuffer for the picture and one for the sound. */
+import { type FragmentWriter, fragmentWriters } from '../../../container/fragments.ts'
+import type { AudioTrack, VideoTrack } from '../../../media/catalog.ts'
+import type { Frame } from '../../../media/frame.ts'
+import { durationOfOpus } from '../../../media/opus.ts'
+import { type Micros, micros } from '../../../units.ts'
+import { PictureTimes, SoundTimes } from './frame-times.ts'
+import { attach, mediaSourceClass } from './source.ts'
+import { TrackBuffer } from './track-buffer.ts'
+
+export interface SourceTracksHandler {
+  onUpdate(): void
+  onError(error: Error): void
+}
+
+interface Lane {
+  readonly buffer: TrackBuffer
+  writer: FragmentWriter
+  times: PictureTimes | SoundTimes
+  /** Element time at which what was put in ends, microseconds. */
+  end: number | undefined
+}
+
+type Kind = 'video' | 'audio'
+export type Tracks = { readonly [K in Kind]: (K extends 'video' ? VideoTrack : AudioTrack) | undefined }
+
+/** How the track can be written for this browser. @returns undefined where it cannot */
+export function writerFor(track: VideoTrack | AudioTrack): FragmentWriter | undefined {
+  const source = mediaSourceClass()
+  return fragmentWriters(track)
+    .map(make => make())
+    .find(({ mimeType }) => source?.isTypeSupported(mimeType))
+}
+
+export class SourceTracks {
+  readonly #video: HTMLVideoElement
+  readonly #handler: SourceTracksHandler
+  readonly #source: MediaSource
+  readonly #detach: () => void
+  #lanes: Partial<Record<Kind, Lane>> = {}
+  /** What came before the source was open. */
+  #early: (() => void)[] = []
+  #ended = false
+  #closed = false
+
+  /** @param tracks that this browser can decode, at least one */
+  constructor(video: HTMLVideoElement, tracks: Tracks, handler: SourceTracksHandler) {
+    const Source = mediaSourceClass()
+    if (Source === undefined) throw new Error('There is no MediaSource')
+    this.#video = video
+    this.#handler = handler
+    this.#source = new Source()
+    this.#source.addEventListener('sourceopen', () => this.#open(tracks), { once: true })
+    this.#detach = attach(video, this.#source)
+  }
+
+  /** Element times at which picture and sound end, microseconds; only of those that there are. */
+  get ends(): { readonly video?: number; readonly audio?: number } {
+    const { video, audio } = this.#lanes
+    return {
+      ...(video?.end === undefined ? {} : { video: video.end }),
+      ...(audio?.end === undefined ? {} : { audio: audio.end }),
+    }
+  }
+
+  /** Everything that came has been appended. */
+  get isIdle(): boolean {
+    return this.#early.length === 0 && Object.values(this.#lanes).every(({ buffer }) => buffer.isIdle)
+  }
+
+  get waiting(): number {
+    return Object.values(this.#lanes).reduce((sum, { buffer }) => sum + buffer.waiting, 0)
+  }
+
+  /** Whether these tracks can follow in the same buffers. */
+  takes(tracks: Tracks): boolean {
+    const same = (['video', 'audio'] as const).every(
+      kind => (tracks[kind] !== undefined) === kind in this.#lanes,
+    )
+    return same && this.#source.readyState !== 'closed' && 'changeType' in SourceBuffer.prototype
+  }
+
+  /** Other tracks follow, which `takes` has said can. */
+  change(tracks: Tracks): void {
+    for (const kind of ['video', 'audio'] as const) {
+      const lane = this.#lanes[kind]
+      const track = tracks[kind]
+      const writer = track && writerFor(track)
+      if (lane === undefined || track === undefined || writer === undefined) continue
+      if (writer.mimeType !== lane.writer.mimeType) lane.buffer.changeType(writer.mimeType)
+      lane.writer = writer
+      lane.times = timesOf(track)
+    }
+  }
+
+  /** @param base element time minus media time, microseconds. @returns element time of its end */
+  append(kind: Kind, frame: Frame, base: number): void {
+    if (this.#closed) return
+    if (this.#source.readyState === 'closed') {
+      if (this.#early.length < 16_384) this.#early.push(() => this.append(kind, frame, base))
+      return
+    }
+    const lane = this.#lanes[kind]
+    const timestamp = micros(frame.timestamp + base)
+    if (lane === undefined || timestamp < 0) return
+    const time =
+      lane.times instanceof PictureTimes
+        ? lane.times.place(timestamp, frame.keyframe)
+        : lane.times.place(timestamp, soundDuration(frame))
+    const decode =
+      frame.decodeTimestamp === undefined ? {} : { decodeTimestamp: micros(frame.decodeTimestamp + base) }
+    this.#ended = false
+    lane.end = timestamp + (frame.duration ?? 0)
+    try {
+      lane.buffer.append(
+        lane.writer.write({ ...time, ...decode, keyframe: frame.keyframe, data: frame.data }),
+      )
+    } catch (error) {
+      this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  /** No frame follows: the element plays to the very end. */
+  end(): void {
+    if (this.#ended || this.#source.readyState !== 'open' || !this.isIdle) return
+    this.#ended = true
+    this.#source.endOfStream()
+  }
+
+  pump(): void {
+    for (const { buffer } of Object.values(this.#lanes)) buffer.pump()
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#early = []
+    for (const { buffer } of Object.values(this.#lanes)) buffer.leave()
+    this.#detach()
+  }
+
+  #open(tracks: Tracks): void {
+    if (this.#closed) return
+    // Before the first append: only then does the browser take it for live, and hold nothing back.
+    this.#source.duration = Number.POSITIVE_INFINITY
+    try {
+      for (const kind of ['video', 'audio'] as const) {
+        const track = tracks[kind]
+        const writer = track && writerFor(track)
+        if (track === undefined || writer === undefined) continue
+        const buffer = new TrackBuffer(this.#source.addSourceBuffer(writer.mimeType), {
+          now: () => this.#video.currentTime,
+          onUpdate: () => this.#handler.onUpdate(),
+          onError: error => this.#handler.onError(error),
+        })
+        this.#lanes[kind] = { buffer, writer, times: timesOf(track), end: undefined }
+      }
+    } catch (error) {
+      this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    const early = this.#early
+    this.#early = []
+    for (const append of early) append()
+    this.#handler.onUpdate()
+  }
+}
+
+const timesOf = (track: VideoTrack | AudioTrack): PictureTimes | SoundTimes =>
+  track.kind === 'video' ? new PictureTimes(track.frameRate) : new SoundTimes()
+
+/** Opus says itself how long it plays; other sound has 1,024 samples where nothing else is said. */
+const soundDuration = ({ duration, data }: Frame): Micros =>
+  duration ?? micros(durationOfOpus(data) ?? 21_333)

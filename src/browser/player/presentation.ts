@@ -1,0 +1,63 @@
+/** What shows and sounds the frames of a broadcast: decoders and a canvas, or MediaSource and a video element. */
+import type { Catalog } from '../../media/catalog.ts'
+import type { NumberedFrame } from '../../media/frame.ts'
+import type { Micros } from '../../units.ts'
+import type { PlayerFigures, SoundState, SoundWish } from './player.ts'
+import type { TimelineMode } from './timeline.ts'
+
+export interface PresentationHandler {
+  /** @param shownAt when the picture is on the screen, on the clock of `performance.now()`, milliseconds */
+  onPainted(shownAt: number): void
+  /** Everything that came has been shown, and no more is to come. */
+  onPlayedOut(): void
+  /** This browser has no decoder for it here. */
+  onUnsupported(missing: string): void
+  onSound(): void
+  onError(error: Error): void
+  /** What it held is gone: it needs the current GOP once more. Only while live. */
+  onRejoin(): void
+}
+
+export interface Presentation {
+  /** Where the picture is. */
+  readonly surface: HTMLElement
+  readonly mode: TimelineMode
+  readonly playedOut: boolean
+  readonly sound: SoundState
+  /** Media time of the picture on the page. */
+  readonly shown: Micros | undefined
+  /** When the first picture was on the page, on the clock of `performance.now()`. */
+  readonly firstAt: number | undefined
+  figures(now: number): PresentationFigures
+  /** Everything held so far is left; what comes next is played in this mode. */
+  begin(mode: TimelineMode): void
+  /** Goes on over a new connection, which live begins with the newest GOP. */
+  goOn(): void
+  catalog(session: string, catalog: Catalog): void
+  /** @param frame owned by the presentation from here on */
+  frame(frame: NumberedFrame): void
+  /** No frame follows, unless a catalog or a frame comes first. */
+  end(): void
+  /** Called a few times a second, also where the page is hidden. */
+  pump(): void
+  /** What is shown, for the gateway to pace a replay by. */
+  position(): { readonly session: string; readonly timestamp: Micros } | undefined
+  /** When the picture of a media time was captured, on the gateway's wall clock, milliseconds. */
+  capturedAt(timestamp: Micros): number | undefined
+  setSound(wish: SoundWish): void
+  /** Gives everything back. Idempotent. */
+  stop(): void
+}
+
+/** The part of a player's figures that whoever presents knows. */
+export type PresentationFigures = Omit<PlayerFigures, 'mode' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'errors'>
+
+export interface PresentationOptions {
+  readonly sound: SoundWish
+  /** What a screen reader says of the picture. */
+  readonly label: string
+  /** Whether a live picture that has fallen behind hurries back; switched off only to measure what it is good for. */
+  readonly chases: boolean
+}
+
+export type PresentationMaker = (options: PresentationOptions, handler: PresentationHandler) => Presentation
