@@ -43,3 +43,13 @@ export function opusHead(channels: number): Uint8Array {
   new DataView(head.buffer).setUint32(12, 48_000, true)
   return head
 }
+
+/**
+ * Packets that say nothing: a decoder fills their time from what it heard before, which fades away (RFC 6716 sections
+ * 3.2.1 and 4.4: a frame of no bytes is a lost one). Each is 20 ms long.
+ * @param like a packet of the same stream, whose channels they take
+ */
+export const silentOpus = (like: Uint8Array): Uint8Array => Uint8Array.of((31 << 3) | ((like[0] ?? 0) & 4))
+
+/** Microseconds of a silent packet. */
+export const silentOpusDuration = 20_000

@@ -38,8 +38,14 @@ export interface WatchedPage {
   readonly errors: string[]
 }
 
-export async function open(where: Browser | BrowserContext, url: string): Promise<WatchedPage> {
+/** @param scripts that the page runs before its own */
+export async function open(
+  where: Browser | BrowserContext,
+  url: string,
+  scripts: readonly string[] = [],
+): Promise<WatchedPage> {
   const page = await where.newPage()
+  for (const content of scripts) await page.addInitScript({ content })
   const errors: string[] = []
   page.on('pageerror', error => errors.push(error.message))
   page.on('console', message => {

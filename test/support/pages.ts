@@ -6,6 +6,7 @@ export interface Telling {
   readonly at: number
   readonly publisher?: {
     readonly state: string
+    readonly mode?: string
     readonly openedAt: number
     readonly encoded: { readonly video: number; readonly audio: number }
     readonly sent: number
@@ -14,6 +15,7 @@ export interface Telling {
   }
   readonly player?: {
     readonly state: string
+    readonly mode?: string
     readonly painted: number
     readonly decoded: number
     readonly joinMs?: number
@@ -79,14 +81,14 @@ export class PageState {
   }
 }
 
-/** Watches the player's canvas until it has shown a number of different pictures. @returns how many it saw */
+/** Watches the player's picture until it has shown a number of different pictures. @returns how many it saw */
 export function pictures(page: Page, count: number): Promise<number> {
   return page.evaluate(async wanted => {
     const dom = globalThis as never as {
       document: { querySelector(selector: string): unknown; createElement(name: string): unknown }
       requestAnimationFrame(call: (time: number) => void): void
     }
-    const canvas = dom.document.querySelector('canvas[data-player]') as { width: number; height: number }
+    const canvas = dom.document.querySelector('[data-player]')
     const small = dom.document.createElement('canvas') as {
       width: number
       height: number

@@ -20,7 +20,7 @@ export const recorderLimits = {
 
 /** WebM first: what writes MP4 cuts it in pieces of a GOP or a second. */
 const types = {
-  video: ['video/webm;codecs=vp8,opus', 'video/webm', 'video/mp4;codecs=avc1.42e01f,mp4a.40.2', 'video/mp4'],
+  video: ['video/webm;codecs=vp8,opus', 'video/webm', 'video/mp4;codecs=avc1.42e01f,opus', 'video/mp4'],
   videoOnly: ['video/webm;codecs=vp8', 'video/webm', 'video/mp4;codecs=avc1.42e01f', 'video/mp4'],
   audioOnly: ['audio/webm;codecs=opus', 'audio/webm', 'audio/mp4'],
 } as const

@@ -7,7 +7,7 @@
 
 export const edgeLimits = {
   /** Milliseconds over which the worst is sought. */
-  window: 1500,
+  window: 1200,
   /** Milliseconds that should be left at worst, to begin with, with sound and without. */
   want: { picture: 25, sound: 70 },
   /** Milliseconds that are wanted more after each time it ran dry, at most, and that go again in a second. */
@@ -18,14 +18,17 @@ export const edgeLimits = {
   dead: 12,
   /** Share by which the rate moves for each second that is left over, and at most. Sound hears the difference. */
   gain: 0.5,
-  faster: { picture: 0.15, sound: 0.06 },
+  faster: { picture: 0.2, sound: 0.1 },
   slower: 0.04,
   /** Milliseconds left over past which it jumps: seconds of hurrying are worse than one skip. */
-  jump: 1200,
+  jump: 700,
+  /** The same in the first moments, when nobody has begun to listen, and how long these are. */
+  jumpAtFirst: 120,
+  first: 4000,
   /** The same on engines that stall at each change of the rate, and so only jump. */
   jumpOnly: 250,
   /** Milliseconds between two jumps. */
-  settle: 1500,
+  settle: 1000,
 } as const
 
 export interface EdgeMove {
@@ -44,6 +47,7 @@ export class Edge {
   #turnedAt: number | undefined
   #extra = 0
   #lookedAt: number | undefined
+  #begunAt: number | undefined
   #jumpedAt = Number.NEGATIVE_INFINITY
   #rate = 1
 
@@ -93,7 +97,9 @@ export class Edge {
     if (!Number.isFinite(worst) || this.#before === Number.POSITIVE_INFINITY)
       return { rate: this.#rate, skip: 0 }
     const over = worst - this.wanted
-    const limit = this.#canHurry ? edgeLimits.jump : edgeLimits.jumpOnly
+    this.#begunAt ??= now
+    const isFirst = now - this.#begunAt < edgeLimits.first
+    const limit = isFirst ? edgeLimits.jumpAtFirst : this.#canHurry ? edgeLimits.jump : edgeLimits.jumpOnly
     if (over > limit && now - this.#jumpedAt > edgeLimits.settle) {
       this.reset(now)
       this.#rate = 1

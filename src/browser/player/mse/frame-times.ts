@@ -20,6 +20,8 @@ export const frameTimeLimits = {
   soundStep: 500,
   /** Microseconds by which sound may be off before it jumps. */
   soundJump: 60_000,
+  /** Microseconds past which it is a gap, and filled with nothing. */
+  soundGap: 5_000_000,
 } as const
 
 export interface FrameTime {
@@ -52,27 +54,43 @@ export class PictureTimes {
     this.#last = { timestamp, written, duration }
     return { timestamp: micros(written), duration: micros(duration) }
   }
+}
 
-  reset(): void {
-    this.#last = undefined
-  }
+export interface SoundTime extends FrameTime {
+  /** Microseconds of silence that belong in front of it: sound that is missing would hold the picture. */
+  readonly silence: Micros
 }
 
 /** Sound that overlaps by a little is cut, and sound with little holes clicks: each frame begins where the last ended. */
 export class SoundTimes {
   #end: number | undefined
 
-  place(timestamp: Micros, duration: Micros): FrameTime {
-    const off = this.#end === undefined ? 0 : timestamp - this.#end
-    const step = Math.max(-frameTimeLimits.soundStep, Math.min(frameTimeLimits.soundStep, off))
-    const isJump = this.#end === undefined || Math.abs(off) > frameTimeLimits.soundJump
-    const written: number = isJump ? timestamp : (this.#end ?? timestamp) + step
-    this.#end = written + duration
-    return { timestamp: micros(written), duration }
+  /** Where what was placed ends. */
+  get end(): Micros | undefined {
+    return this.#end === undefined ? undefined : micros(this.#end)
   }
 
-  reset(): void {
-    this.#end = undefined
+  /** @returns undefined where its time was filled already, or belongs to another frame */
+  place(timestamp: Micros, duration: Micros): SoundTime | undefined {
+    const off = this.#end === undefined ? 0 : timestamp - this.#end
+    const { soundStep, soundJump, soundGap } = frameTimeLimits
+    let written: number = timestamp
+    let silence = 0
+    if (this.#end !== undefined && Math.abs(off) < soundGap) {
+      if (off < -soundJump) return undefined
+      if (off > soundJump) silence = off
+      else written = this.#end + Math.max(-soundStep, Math.min(soundStep, off))
+    }
+    this.#end = written + duration
+    return { timestamp: micros(written), duration, silence: micros(silence) }
+  }
+
+  /** Sound up to this moment is silence. @returns where that begins and how long it is; undefined where there is no need */
+  fill(until: Micros): FrameTime | undefined {
+    if (this.#end === undefined || until <= this.#end) return undefined
+    const timestamp = micros(this.#end)
+    this.#end = until
+    return { timestamp, duration: micros(until - timestamp) }
   }
 }
 

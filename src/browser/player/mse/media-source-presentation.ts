@@ -31,6 +31,8 @@ export const mseLimits = {
   shown: 300,
   /** Milliseconds that sound may be missing, while there are pictures, before it is given up for a while. */
   silence: 1000,
+  /** Milliseconds that sound may be behind the picture before silence takes its place. */
+  missing: 200,
   /** Bytes that wait to be appended, past which a replay leaves its frames in the feed. */
   waiting: 16 * 1024 * 1024,
   /** Sources that may break one after the other without a picture in between. */
@@ -385,15 +387,16 @@ export class MediaSourcePresentation implements Presentation {
     }
   }
 
-  /** Sound that does not come would hold the picture for good. */
+  /** Sound that does not come would hold the picture: silence takes its place, or it is given up for a while. */
   #missSound(now: number): void {
     const { video, audio } = this.#source?.ends ?? {}
+    if (this.#mode !== 'live' || video === undefined || this.#segment?.audio === undefined) return
     const { element } = this.#surface
-    if (this.#mode !== 'live' || video === undefined || element.readyState > 2) return
-    const hasLane =
-      this.#segment?.audio !== undefined && this.#soundGivenUp === undefined && this.#wish !== 'off'
-    if (!hasLane || video - (audio ?? video - mseLimits.silence * 1000 - 1) < mseLimits.silence * 1000) return
-    if (audio === undefined && now - (this.#before?.at ?? now) > 0 && element.currentTime > 0) return
+    const isDry = element.readyState < 3 && !element.seeking
+    if (audio !== undefined && isDry && video - audio > mseLimits.missing * 1000)
+      this.#source?.fillSound(micros(video - (mseLimits.missing * 1000) / 2))
+    if (!isDry || this.#dryAt === undefined || now - this.#dryAt < mseLimits.silence) return
+    if (this.#soundGivenUp !== undefined || video - (audio ?? 0) < mseLimits.silence * 1000) return
     this.#soundGivenUp = now
     this.#rejoin()
   }
@@ -467,5 +470,6 @@ export class MediaSourcePresentation implements Presentation {
   }
 }
 
-/** Safari stops for a moment whenever the rate changes. */
-const canHurry = (): boolean => !/^((?!chrome|chromium|android).)*applewebkit/i.test(navigator.userAgent)
+/** Safari stops for a moment whenever the rate changes; all others that name its engine name another one too. */
+const canHurry = (): boolean =>
+  !/applewebkit/i.test(navigator.userAgent) || /chrome|chromium|android/i.test(navigator.userAgent)

@@ -1,10 +1,11 @@
 /** A MediaSource on a video element, with one SourceBuffer for the picture and one for the sound. */
 import { type FragmentWriter, fragmentWriters } from '../../../container/fragments.ts'
 import type { AudioTrack, VideoTrack } from '../../../media/catalog.ts'
+import { parseCodec } from '../../../media/codec.ts'
 import type { Frame } from '../../../media/frame.ts'
-import { durationOfOpus } from '../../../media/opus.ts'
+import { durationOfOpus, silentOpus, silentOpusDuration } from '../../../media/opus.ts'
 import { type Micros, micros } from '../../../units.ts'
-import { PictureTimes, SoundTimes } from './frame-times.ts'
+import { type FrameTime, PictureTimes, SoundTimes } from './frame-times.ts'
 import { attach, mediaSourceClass } from './source.ts'
 import { TrackBuffer } from './track-buffer.ts'
 
@@ -19,6 +20,9 @@ interface Lane {
   times: PictureTimes | SoundTimes
   /** Element time at which what was put in ends, microseconds. */
   end: number | undefined
+  codec: string
+  /** A packet that fills a missing one. */
+  silent: Uint8Array | undefined
 }
 
 type Kind = 'video' | 'audio'
@@ -89,7 +93,7 @@ export class SourceTracks {
       if (lane === undefined || track === undefined || writer === undefined) continue
       if (writer.mimeType !== lane.writer.mimeType) lane.buffer.changeType(writer.mimeType)
       lane.writer = writer
-      lane.times = timesOf(track)
+      Object.assign(lane, described(track))
     }
   }
 
@@ -103,18 +107,53 @@ export class SourceTracks {
     const lane = this.#lanes[kind]
     const timestamp = micros(frame.timestamp + base)
     if (lane === undefined || timestamp < 0) return
-    const time =
-      lane.times instanceof PictureTimes
-        ? lane.times.place(timestamp, frame.keyframe)
-        : lane.times.place(timestamp, soundDuration(frame))
     const decode =
       frame.decodeTimestamp === undefined ? {} : { decodeTimestamp: micros(frame.decodeTimestamp + base) }
     this.#ended = false
-    lane.end = timestamp + (frame.duration ?? 0)
-    try {
-      lane.buffer.append(
-        lane.writer.write({ ...time, ...decode, keyframe: frame.keyframe, data: frame.data }),
+    if (lane.times instanceof PictureTimes) {
+      lane.end = timestamp + (frame.duration ?? 0)
+      this.#write(lane, frame, { ...lane.times.place(timestamp, frame.keyframe), ...decode })
+      return
+    }
+    const time = lane.times.place(timestamp, soundDuration(frame))
+    if (time === undefined) return
+    if (lane.codec === 'opus') lane.silent = silentOpus(frame.data)
+    this.#fill(lane, { timestamp: micros(time.timestamp - time.silence), duration: time.silence })
+    lane.end = lane.times.end
+    this.#write(lane, frame, time)
+  }
+
+  /** Fills up missing sound to a moment of the element's, microseconds, as far as its codec lets it. */
+  fillSound(until: Micros): void {
+    const lane = this.#lanes.audio
+    if (!(lane?.times instanceof SoundTimes) || lane.silent === undefined) return
+    const time = lane.times.fill(until)
+    if (time === undefined) return
+    this.#fill(lane, time)
+    lane.end = lane.times.end
+  }
+
+  #fill(lane: Lane, { timestamp, duration }: FrameTime): void {
+    if (lane.silent === undefined) return
+    for (let at = 0; at < duration; at += silentOpusDuration) {
+      const part = micros(Math.min(silentOpusDuration, duration - at))
+      this.#write(
+        lane,
+        { keyframe: true, data: lane.silent },
+        { timestamp: micros(timestamp + at), duration: part },
       )
+    }
+  }
+
+  #write(
+    lane: Lane,
+    { keyframe, data }: Pick<Frame, 'keyframe' | 'data'>,
+    time: FrameTime & { decodeTimestamp?: Micros },
+  ): void {
+    const { timestamp, duration, decodeTimestamp } = time
+    const decode = decodeTimestamp === undefined ? {} : { decodeTimestamp }
+    try {
+      lane.buffer.append(lane.writer.write({ timestamp, duration, ...decode, keyframe, data }))
     } catch (error) {
       this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
     }
@@ -153,7 +192,7 @@ export class SourceTracks {
           onUpdate: () => this.#handler.onUpdate(),
           onError: error => this.#handler.onError(error),
         })
-        this.#lanes[kind] = { buffer, writer, times: timesOf(track), end: undefined }
+        this.#lanes[kind] = { ...described(track), buffer, writer, end: undefined }
       }
     } catch (error) {
       this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
@@ -166,8 +205,11 @@ export class SourceTracks {
   }
 }
 
-const timesOf = (track: VideoTrack | AudioTrack): PictureTimes | SoundTimes =>
-  track.kind === 'video' ? new PictureTimes(track.frameRate) : new SoundTimes()
+const described = (track: VideoTrack | AudioTrack): Pick<Lane, 'times' | 'codec' | 'silent'> => ({
+  times: track.kind === 'video' ? new PictureTimes(track.frameRate) : new SoundTimes(),
+  codec: parseCodec(track.codec).family,
+  silent: undefined,
+})
 
 /** Opus says itself how long it plays; other sound has 1,024 samples where nothing else is said. */
 const soundDuration = ({ duration, data }: Frame): Micros =>
