@@ -40,7 +40,7 @@ export function flashes(track: VideoTrack, frames: readonly Frame[]): number[] {
       'ffmpeg',
       [
         '-v',
-        'error',
+        'fatal',
         '-i',
         file,
         '-vf',
