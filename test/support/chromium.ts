@@ -19,13 +19,20 @@ export interface BrowserOptions {
   readonly camera?: boolean
   /** Whether pages may play sound before anybody has touched them. */
   readonly autoplay?: boolean
+  /** Further switches of the command line. */
+  readonly flags?: readonly string[]
 }
 
-export async function launch({ camera = true, autoplay = true }: BrowserOptions = {}): Promise<Browser> {
+export async function launch({
+  camera = true,
+  autoplay = true,
+  flags = [],
+}: BrowserOptions = {}): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       ...quiet,
+      ...flags,
       ...(camera ? devices : []),
       `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
     ],

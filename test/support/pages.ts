@@ -21,10 +21,13 @@ export interface Telling {
     readonly joinMs?: number
     readonly joinPhaseMs?: number
     readonly lagMs?: number
+    readonly bufferMs?: number
+    readonly lost?: number
     readonly mediaTime?: number
     readonly firstMediaTime?: number
     readonly firstPaintAt?: number
     readonly audio?: {
+      readonly state: string
       readonly playing: boolean
       readonly peak: number
       readonly samplesPlayed: number

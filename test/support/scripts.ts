@@ -50,3 +50,18 @@ export const keepRecordings = `(() => {
     return btoa(text)
   }
 })()`
+
+/** Counts what is appended to SourceBuffers, and how often there was no room: `appends` tells. */
+export const countAppends = `(() => {
+  const appends = (globalThis.appends = { appended: 0, refused: 0 })
+  const append = SourceBuffer.prototype.appendBuffer
+  SourceBuffer.prototype.appendBuffer = function (bytes) {
+    try {
+      append.call(this, bytes)
+      appends.appended += bytes.byteLength
+    } catch (error) {
+      if (error.name === 'QuotaExceededError') appends.refused += 1
+      throw error
+    }
+  }
+})()`

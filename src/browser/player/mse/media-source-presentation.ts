@@ -25,6 +25,8 @@ export const mseLimits = {
   /** Milliseconds without a frame after which the GOP of a joining viewer has come, and at most. */
   quiet: 12,
   join: 150,
+  /** Milliseconds by which a live picture begins further behind than it wants to be in the end. */
+  before: 40,
   /** Microseconds of element time before the first frame: what belongs to it may begin a little earlier. */
   lead: 1_000_000,
   /** Milliseconds by which a page that was hidden may be behind when it is shown again. */
@@ -165,13 +167,13 @@ export class MediaSourcePresentation implements Presentation {
 
   catalog(session: string, catalog: Catalog): void {
     if (!this.#feed.catalog(session, catalog)) return
-    this.#playedOut = false
+    this.#revive()
     this.#drain()
   }
 
   frame(frame: NumberedFrame): void {
     this.#feed.frame(frame)
-    this.#playedOut = false
+    this.#revive()
     this.#drain()
   }
 
@@ -210,6 +212,14 @@ export class MediaSourcePresentation implements Presentation {
     this.#closeSource()
     this.#feed.clear()
     this.#surface.stop()
+  }
+
+  /** What follows an end begins as a join does: an element that has ended stays where it is. */
+  #revive(): void {
+    if (!this.#playedOut) return
+    this.#playedOut = false
+    const now = performance.now()
+    if (this.#source !== undefined) this.#joining = { since: now, last: now }
   }
 
   /** Moves what came into the source. */
@@ -335,7 +345,8 @@ export class MediaSourcePresentation implements Presentation {
     this.#count(now)
     if (this.#joining !== undefined) {
       const { since, last } = this.#joining
-      const hasCome = now - last > mseLimits.quiet || now - since > mseLimits.join
+      const isReplay = this.#mode === 'replay'
+      const hasCome = isReplay || now - last > mseLimits.quiet || now - since > mseLimits.join
       if (hasCome && this.#surface.element.readyState > 0) this.#beginPlaying()
       return
     }
@@ -345,18 +356,24 @@ export class MediaSourcePresentation implements Presentation {
     this.#missSound(now)
   }
 
-  /** Playback begins at the edge, or in a replay with the first frame. */
+  /** Playback begins at the edge, or in a replay with the first frame of its session. */
   #beginPlaying(): void {
     const { element } = this.#surface
     const { buffered } = element
-    if (this.#joining === undefined || element.readyState === 0 || buffered.length === 0) return
-    this.#joining = undefined
-    const start = buffered.start(0)
+    if (this.#joining === undefined || element.readyState === 0) return
     const ends = Object.values(this.#source?.ends ?? {})
-    const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + 40) / 1000
-    element.currentTime = Math.max(start, this.#mode === 'live' ? edge : start)
-    this.#edge.reset(performance.now())
-    this.#surface.play()
+    const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + mseLimits.before) / 1000
+    // What an earlier session has left is not waited for.
+    const from = (this.#stretches.newest?.from ?? 0) / 1_000_000
+    const wanted = this.#mode === 'live' ? Math.max(from, edge) : from
+    for (let i = 0; i < buffered.length; i++) {
+      if (buffered.end(i) <= wanted) continue
+      this.#joining = undefined
+      element.currentTime = Math.max(buffered.start(i), wanted)
+      this.#edge.reset(performance.now())
+      this.#surface.play()
+      return
+    }
   }
 
   #chase(now: number): void {
@@ -376,7 +393,7 @@ export class MediaSourcePresentation implements Presentation {
   /** Frames that never came leave a hole: playback goes on behind it. */
   #overHoles(): void {
     const { element } = this.#surface
-    if (element.readyState > 2 || element.seeking || element.paused) return
+    if (element.readyState > 2 || element.paused) return
     const { buffered, currentTime } = element
     for (let i = 0; i < buffered.length; i++) {
       const start = buffered.start(i)

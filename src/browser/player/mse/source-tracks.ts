@@ -178,6 +178,19 @@ export class SourceTracks {
     this.#detach()
   }
 
+  #updated(): void {
+    // What follows an end is live again.
+    const isIdle = Object.values(this.#lanes).every(({ buffer }) => !buffer.isUpdating)
+    if (
+      !this.#ended &&
+      isIdle &&
+      this.#source.readyState === 'open' &&
+      Number.isFinite(this.#source.duration)
+    )
+      this.#source.duration = Number.POSITIVE_INFINITY
+    this.#handler.onUpdate()
+  }
+
   #open(tracks: Tracks): void {
     if (this.#closed) return
     // Before the first append: only then does the browser take it for live, and hold nothing back.
@@ -189,7 +202,7 @@ export class SourceTracks {
         if (track === undefined || writer === undefined) continue
         const buffer = new TrackBuffer(this.#source.addSourceBuffer(writer.mimeType), {
           now: () => this.#video.currentTime,
-          onUpdate: () => this.#handler.onUpdate(),
+          onUpdate: () => this.#updated(),
           onError: error => this.#handler.onError(error),
         })
         this.#lanes[kind] = { ...described(track), buffer, writer, end: undefined }

@@ -6,6 +6,8 @@
 export const trackBufferLimits = {
   /** Bytes that may wait to be appended. A replay runs 10 s ahead, and a joining viewer's GOP has up to 8 MiB. */
   waiting: 64 * 1024 * 1024,
+  /** Bytes of an append that joins several: one that is larger than the whole buffer would never find room. */
+  joined: 256 * 1024,
   /** Seconds behind what is played that are kept, and past which they are evicted. */
   kept: 10,
   evictAt: 20,
@@ -57,6 +59,10 @@ export class TrackBuffer {
   /** Appends that found no room. */
   get retries(): number {
     return this.#retries
+  }
+
+  get isUpdating(): boolean {
+    return this.#buffer.updating
   }
 
   get isIdle(): boolean {
@@ -123,13 +129,18 @@ export class TrackBuffer {
     this.#waiting -= joined.byteLength
   }
 
-  /** All bytes that wait, up to a change of type: one append costs as much as another. */
+  /** Bytes that wait, up to a change of type: one append costs as much as another. */
   #join(): Uint8Array<ArrayBuffer> | undefined {
-    const end = this.#items.findIndex(({ kind }) => kind === 'type')
-    const taken = this.#items.splice(0, end < 0 ? this.#items.length : end)
-    const parts = taken.flatMap(item => (item.kind === 'bytes' ? [item.bytes] : []))
+    const parts: Uint8Array<ArrayBuffer>[] = []
+    let size = 0
+    for (const item of this.#items) {
+      if (item.kind === 'type' || (size > 0 && size + item.bytes.byteLength > trackBufferLimits.joined)) break
+      parts.push(item.bytes)
+      size += item.bytes.byteLength
+    }
+    this.#items = this.#items.slice(parts.length)
     if (parts.length < 2) return parts[0]
-    const joined = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0))
+    const joined = new Uint8Array(size)
     let at = 0
     for (const part of parts) {
       joined.set(part, at)
