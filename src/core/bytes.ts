@@ -22,8 +22,16 @@ export class ByteReader {
     return this.#view.getUint8(this.#take(1))
   }
 
+  u16(): number {
+    return this.#view.getUint16(this.#take(2))
+  }
+
   u32(): number {
     return this.#view.getUint32(this.#take(4))
+  }
+
+  i32(): number {
+    return this.#view.getInt32(this.#take(4))
   }
 
   /** A signed 64-bit integer; @throws OutOfBytes where it is no safe integer. */
@@ -53,7 +61,8 @@ export class ByteReader {
 
   #take(length: number): number {
     const at = this.#at
-    if (length > this.remaining) throw new OutOfBytes(`${length} bytes wanted, ${this.remaining} left`)
+    if (length < 0 || length > this.remaining)
+      throw new OutOfBytes(`${length} bytes wanted, ${this.remaining} left`)
     this.#at = at + length
     return at
   }
