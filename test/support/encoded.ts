@@ -1,6 +1,6 @@
 /** Real frames, made by ffmpeg and taken out of their container. */
 import { execFileSync } from 'node:child_process'
-import { StreamDemuxer } from '../../src/container/stream-demuxer.ts'
+import { AnyDemuxer } from '../../src/container/recognise.ts'
 import type { AudioTrack, VideoTrack } from '../../src/media/catalog.ts'
 import type { Frame } from '../../src/media/frame.ts'
 
@@ -11,7 +11,7 @@ export const encode = (...options: readonly string[]): Uint8Array =>
 export function framesOf(bytes: Uint8Array): { tracks: (VideoTrack | AudioTrack)[]; frames: Frame[] } {
   let tracks: readonly (VideoTrack | AudioTrack)[] = []
   const frames: Frame[] = []
-  const demuxer = new StreamDemuxer({
+  const demuxer = new AnyDemuxer({
     onTracks: told => {
       tracks = told
     },

@@ -3,7 +3,7 @@
  * so that their order is kept and the page has nothing to do with their bytes.
  */
 import type { Demuxer } from '../../container/demuxer.ts'
-import { StreamDemuxer } from '../../container/stream-demuxer.ts'
+import { AnyDemuxer } from '../../container/recognise.ts'
 import { toFramelogError } from '../../errors.ts'
 import type { AudioTrack, VideoTrack } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
@@ -61,7 +61,7 @@ scope.onmessage = ({ data: message }) => {
 }
 
 function newDemuxer(recording: number): Demuxer {
-  return new StreamDemuxer({
+  return new AnyDemuxer({
     onTracks: tracks => {
       give(recording)
       scope.postMessage({ kind: 'tracks', recording, tracks })
