@@ -7,13 +7,14 @@ import { type Micros, micros } from '../../units.ts'
 import type { FromDemuxWorker, ToDemuxWorker } from './demux-worker.ts'
 import workerUrl from './demux-worker.ts?worker&url'
 import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
+import { RecorderClock } from './recorder-clock.ts'
 import { bitrateFor, keyframeInterval } from './video-codec.ts'
 
 export const recorderLimits = {
   /** Milliseconds of media in a blob, as asked for: less than a frame, so that each frame comes at once. */
   timeslice: 20,
-  /** Milliseconds without a keyframe after which the recording begins anew: not every browser takes an interval. */
-  keyframe: 5000,
+  /** Milliseconds without a keyframe after which the recording begins anew. Firefox takes no interval and gives one every 7.5 s. */
+  keyframe: 10_000,
   /** Milliseconds that a finish waits for the recorder's last bytes. */
   finish: 3000,
 } as const
@@ -33,8 +34,8 @@ interface RecorderOptions extends MediaRecorderOptions {
 interface Recording {
   readonly number: number
   readonly recorder: MediaRecorder
-  /** Its first moment on the clock of `performance.now()`, milliseconds, and in the session, microseconds. */
-  readonly startedAt: number
+  readonly clock: RecorderClock
+  /** Its first moment in the session, microseconds. */
   readonly base: number
 }
 
@@ -116,10 +117,15 @@ export class RecorderSource implements FrameSource {
     const base = this.#last < 0 ? 0 : Math.max(this.#last + 1000, (startedAt - this.#zero) * 1000)
     if (this.#last < 0) this.#zero = startedAt
     this.#keyframeAt = startedAt
-    this.#recording = { number, recorder, startedAt, base }
+    this.#recording = { number, recorder, clock: new RecorderClock(startedAt), base }
     this.#tell({ kind: 'begin', recording: number })
+    // Chromium gives a blob when the first byte of the next frame is written: what is asked for in turn frees the
+    // frame itself (arrival of a picture 16 ms after its capture at best, and not 48).
+    let wasAsked = false
     recorder.ondataavailable = ({ data }) => {
       if (data.size > 0) this.#tell({ kind: 'data', recording: number, blob: data })
+      wasAsked = !wasAsked && recorder.state === 'recording'
+      if (wasAsked) recorder.requestData()
     }
     recorder.onstop = () => this.#tell({ kind: 'end', recording: number })
     recorder.onerror = event => {
@@ -161,14 +167,17 @@ export class RecorderSource implements FrameSource {
     }
   }
 
-  #give(frame: Frame, { startedAt, base }: Recording): void {
+  #give(frame: Frame, { clock, base }: Recording): void {
     const moved = (time: Micros): Micros => micros(time + base)
     const { decodeTimestamp } = frame
     const timestamp = moved(frame.timestamp)
     if (frame.keyframe && frame.track.startsWith('video')) this.#keyframeAt = performance.now()
     this.#last = Math.max(this.#last, timestamp)
     const decode = decodeTimestamp === undefined ? {} : { decodeTimestamp: moved(decodeTimestamp) }
-    this.#handler.onFrame({ ...frame, timestamp, ...decode }, startedAt + frame.timestamp / 1000)
+    this.#handler.onFrame(
+      { ...frame, timestamp, ...decode },
+      clock.place(frame.timestamp / 1000, performance.now()),
+    )
   }
 
   /** Whoever joins waits for a keyframe: a recorder that gives none any more is replaced by one that must. */
