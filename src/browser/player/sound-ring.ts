@@ -8,6 +8,8 @@ export const soundLimits = {
   held: 2,
   /** Seconds between two blocks that count as adjoining. */
   adjoining: 0.005,
+  /** Seconds that a block may begin before the end of the one before, and takes its place: some muxers miscount. */
+  overlap: 0.2,
   /** Greatest share by which playing is faster or slower. */
   stretch: 0.02,
   /** Seconds off the timeline within which nothing is corrected, and past which reading jumps. */
@@ -87,12 +89,12 @@ export class SoundRing {
     let start = Math.round((time - this.#anchor) * this.#rate)
     const gap = start - this.#end
     if (Math.abs(gap) <= soundLimits.adjoining * this.#rate) start = this.#end
-    else if (gap < 0 || gap > this.#size) {
+    else if (gap < -soundLimits.overlap * this.#rate || start < this.#first || gap > this.#size) {
       // Another stretch of media: what is held belongs to the one before.
       this.clear()
       this.#anchor = time
       start = 0
-    } else this.#fill(this.#end, start, undefined)
+    } else if (gap > 0) this.#fill(this.#end, start, undefined)
     this.#fill(start, start + length, planes)
   }
 
@@ -170,7 +172,7 @@ export class SoundRing {
         plane.set(source.subarray(head), 0)
       }
     })
-    this.#end = to
-    this.#first = Math.max(this.#first, to - this.#size)
+    this.#end = Math.max(this.#end, to)
+    this.#first = Math.max(this.#first, this.#end - this.#size)
   }
 }

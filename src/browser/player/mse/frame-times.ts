@@ -38,7 +38,7 @@ export class PictureTimes {
     this.#usual = clamp(frameRate === undefined ? frameTimeLimits.picture : 1_000_000 / frameRate)
   }
 
-  /** @param timestamp in decode order. @param isKeyframe whether it may begin something else */
+  /** @param timestamp the decode time, which is what a SourceBuffer goes by. @param isKeyframe whether it may begin something else */
   place(timestamp: Micros, isKeyframe: boolean): FrameTime {
     const last = this.#last
     const distance = last === undefined ? 0 : timestamp - last.timestamp

@@ -82,7 +82,7 @@ export class MediaSourcePresentation implements Presentation {
     element.addEventListener('playing', () => this.#flowing())
     element.addEventListener('ended', () => this.pump())
     element.addEventListener('error', () => {
-      if (element.error !== null) this.#broke(new Error(`${element.error.message} (${element.error.code})`))
+      if (element.error !== null) this.#broke(new Error('the element failed'))
     })
     document.addEventListener('visibilitychange', this.#onVisible)
     this.#timer = setInterval(() => this.#look(), mseLimits.look)
@@ -465,9 +465,9 @@ export class MediaSourcePresentation implements Presentation {
 
   #isPlayedOut(): boolean {
     const { element } = this.#surface
-    if (element.ended) return true
-    const ends = Object.values(this.#source?.ends ?? {})
-    return ends.length === 0 || element.currentTime >= Math.max(...ends) / 1_000_000
+    if (this.#source === undefined) return true
+    if (!this.#source.isIdle || this.#joining !== undefined) return false
+    return element.ended || element.currentTime >= Math.max(...Object.values(this.#source.ends)) / 1_000_000
   }
 
   #rejoin(): void {
@@ -478,7 +478,9 @@ export class MediaSourcePresentation implements Presentation {
 
   /** A source that is broken is replaced; one after the other without a picture means that none will do. */
   #broke(error: Error): void {
-    this.#handler.onError(error)
+    // What the element says is the cause; that the buffers are gone follows from it.
+    const { error: cause } = this.#surface.element
+    this.#handler.onError(cause === null ? error : new Error(`${cause.message} (${cause.code})`))
     this.#breaks += 1
     const codec = this.#segment?.video?.codec ?? 'MediaSource'
     this.#closeSource()

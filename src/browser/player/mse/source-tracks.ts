@@ -44,6 +44,7 @@ export class SourceTracks {
   #lanes: Partial<Record<Kind, Lane>> = {}
   /** What came before the source was open. */
   #early: (() => void)[] = []
+  #isOpen = false
   #ended = false
   #closed = false
 
@@ -100,19 +101,25 @@ export class SourceTracks {
   /** @param base element time minus media time, microseconds. @returns element time of its end */
   append(kind: Kind, frame: Frame, base: number): void {
     if (this.#closed) return
-    if (this.#source.readyState === 'closed') {
+    // The source is open a moment before it says so; its buffers are made when it does.
+    if (!this.#isOpen) {
       if (this.#early.length < 16_384) this.#early.push(() => this.append(kind, frame, base))
       return
     }
     const lane = this.#lanes[kind]
     const timestamp = micros(frame.timestamp + base)
     if (lane === undefined || timestamp < 0) return
-    const decode =
-      frame.decodeTimestamp === undefined ? {} : { decodeTimestamp: micros(frame.decodeTimestamp + base) }
     this.#ended = false
     if (lane.times instanceof PictureTimes) {
-      lane.end = timestamp + (frame.duration ?? 0)
-      this.#write(lane, frame, { ...lane.times.place(timestamp, frame.keyframe), ...decode })
+      lane.end = Math.max(lane.end ?? 0, timestamp + (frame.duration ?? 0))
+      const decodeTimestamp = micros((frame.decodeTimestamp ?? frame.timestamp) + base)
+      const placed = lane.times.place(decodeTimestamp, frame.keyframe)
+      const moved = decodeTimestamp - placed.timestamp
+      this.#write(lane, frame, {
+        timestamp: micros(timestamp - moved),
+        decodeTimestamp: placed.timestamp,
+        duration: placed.duration,
+      })
       return
     }
     const time = lane.times.place(timestamp, soundDuration(frame))
@@ -195,6 +202,7 @@ export class SourceTracks {
     if (this.#closed) return
     // Before the first append: only then does the browser take it for live, and hold nothing back.
     this.#source.duration = Number.POSITIVE_INFINITY
+    this.#isOpen = true
     try {
       for (const kind of ['video', 'audio'] as const) {
         const track = tracks[kind]
