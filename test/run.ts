@@ -14,7 +14,14 @@ const folder = import.meta.dirname
 const fast = ['unit/*.test.ts', 'browser/*.test.ts', 'log/embedded.test.ts']
 const groups: Readonly<Record<string, readonly string[]>> = {
   check: fast,
-  test: [...fast, 'log/*.test.ts', 'gateway/*.test.ts', 'cli/*.test.ts', 'e2e/*.test.ts'],
+  test: [
+    ...fast,
+    'container/*.test.ts',
+    'log/*.test.ts',
+    'gateway/*.test.ts',
+    'cli/*.test.ts',
+    'e2e/*.test.ts',
+  ],
   soak: ['soak/*.test.ts', 'e2e/*.test.ts'],
 }
 
