@@ -108,7 +108,10 @@ export class WebmDemuxer implements Demuxer {
 
   #header(): boolean {
     if (this.#level === 'cluster' && this.#position >= this.#clusterEnd) this.#level = 'segment'
-    if (this.#level !== 'stream' && this.#position >= this.#segmentEnd) this.#level = 'stream'
+    if (this.#level !== 'stream' && this.#position >= this.#segmentEnd) {
+      this.#level = 'stream'
+      this.#segmentEnd = Number.POSITIVE_INFINITY
+    }
     const header = peekHeader(this.#chunks)
     if (header === 'bad') return bad(`Byte ${this.#position} begins no element`)
     if (header === 'short') return false
