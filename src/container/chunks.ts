@@ -1,7 +1,13 @@
 /** Bytes that came and were not parsed yet: a list of chunks, read from the front. Copies only what is taken out. */
 
+/** Smaller chunks than this are put together while others wait: a view of a few bytes takes far more than they do. */
+const small = 1024
+const gathered = 16 * 1024
+
 export class Chunks {
   #chunks: Uint8Array[] = []
+  /** What is free behind the last chunk, where that is one of small ones put together. */
+  #room: Uint8Array | undefined
   /** Index of the first chunk that is not used up; those before it are dropped from time to time. */
   #first = 0
   /** Bytes of the first chunk that are used up. */
@@ -15,7 +21,11 @@ export class Chunks {
   /** @param chunk owned by the list until it is used up: nobody writes into it */
   push(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return
-    this.#chunks.push(chunk)
+    if (this.#length > 0 && chunk.byteLength < small) this.#gather(chunk)
+    else {
+      this.#chunks.push(chunk)
+      this.#room = undefined
+    }
     this.#length += chunk.byteLength
   }
 
@@ -59,9 +69,29 @@ export class Chunks {
 
   clear(): void {
     this.#chunks = []
+    this.#room = undefined
     this.#first = 0
     this.#used = 0
     this.#length = 0
+  }
+
+  #gather(chunk: Uint8Array): void {
+    const room = this.#room
+    const last = this.#chunks.at(-1)
+    if (last === undefined || room === undefined || room.byteLength < chunk.byteLength) {
+      const buffer = new Uint8Array(gathered)
+      buffer.set(chunk)
+      this.#chunks.push(buffer.subarray(0, chunk.byteLength))
+      this.#room = buffer.subarray(chunk.byteLength)
+      return
+    }
+    room.set(chunk)
+    this.#chunks[this.#chunks.length - 1] = new Uint8Array(
+      last.buffer,
+      last.byteOffset,
+      last.byteLength + chunk.byteLength,
+    )
+    this.#room = room.subarray(chunk.byteLength)
   }
 
   /** @param count at most what is left of the first chunk */
