@@ -11,12 +11,13 @@ import { FramelogError } from '../errors.ts'
 import { durationOfAac, formatOfAac } from '../media/aac.ts'
 import { sequenceOfAv1, sequenceOfAv1C } from '../media/av1.ts'
 import type { AudioTrack, VideoTrack } from '../media/catalog.ts'
-import { formatOfAnnexB, formatOfAvcC, isAnnexB } from '../media/h264.ts'
+import { formatOfAnnexB, formatOfAvcC, formatOfLengths, isAnnexB } from '../media/h264.ts'
 import { channelsOfOpusHead, durationOfOpus } from '../media/opus.ts'
 import type { PictureFormat } from '../media/picture.ts'
 import { formatOfVp8 } from '../media/vp8.ts'
 import { formatOfVp9 } from '../media/vp9.ts'
 import { type Micros, micros, trackName } from '../units.ts'
+import { sameBytes } from './decoder-config.ts'
 import { type DemuxHandler, demuxLimits } from './demuxer.ts'
 
 interface ContainerVideo {
@@ -174,7 +175,6 @@ function describeAudio(name: Lane['name'], { family, channels, description }: Co
   const format = description && formatOfAac(description)
   if (description === undefined || format === undefined)
     throw new FramelogError('BAD_CONTAINER', 'An AAC track has no readable AudioSpecificConfig')
-  checkChannels(channels)
   return {
     name,
     kind: 'audio',
@@ -194,10 +194,9 @@ function describeVideo(name: Lane['name'], from: ContainerVideo, keyframe: Uint8
   const format = formatOfVideo(from, keyframe)
   if (format === undefined)
     throw new FramelogError('BAD_CONTAINER', `A keyframe of ${name} is no ${from.family}`)
-  const { width, height } = format
+  const { width, height, description } = format
   if (width < 1 || height < 1 || width > 16_384 || height > 16_384)
     throw new FramelogError('BAD_CONTAINER', `A picture of ${width} x ${height} cannot be carried`)
-  const description = from.description === undefined ? undefined : checkDescription(from.description)
   return {
     name,
     kind: 'video',
@@ -205,27 +204,45 @@ function describeVideo(name: Lane['name'], from: ContainerVideo, keyframe: Uint8
     width,
     height,
     ...(from.family === 'h264' ? { format: description === undefined ? 'annexb' : 'avc' } : {}),
-    ...(description === undefined ? {} : { description: encodeBase64(description) }),
+    ...(description === undefined ? {} : { description: encodeBase64(checkDescription(description)) }),
   }
+}
+
+interface DescribedFormat extends PictureFormat {
+  readonly description?: Uint8Array | undefined
 }
 
 function formatOfVideo(
   { family, description }: ContainerVideo,
   keyframe: Uint8Array,
-): PictureFormat | undefined {
+): DescribedFormat | undefined {
   switch (family) {
     case 'vp8':
       return formatOfVp8(keyframe)
     case 'vp9':
       return formatOfVp9(keyframe)
-    case 'av1':
-      return sequenceOfAv1(keyframe) ?? (description && sequenceOfAv1C(description))
+    case 'av1': {
+      const format = sequenceOfAv1(keyframe) ?? (description && sequenceOfAv1C(description))
+      return format && { ...format, description }
+    }
     case 'h264':
-      if (description !== undefined) return formatOfAvcC(description)
+      if (description !== undefined) return formatOfLengthsOrDescription(keyframe, description)
       return isAnnexB(keyframe) ? formatOfAnnexB(keyframe) : undefined
     default:
       return family satisfies never
   }
+}
+
+/** A stream may go on with other parameter sets than its container began with (`avc3`): those of the keyframe count. */
+function formatOfLengthsOrDescription(
+  keyframe: Uint8Array,
+  description: Uint8Array,
+): DescribedFormat | undefined {
+  const stated = formatOfAvcC(description)
+  const carried = formatOfLengths(keyframe)
+  if (carried === undefined || sameBytes(carried.avcC, stated?.avcC))
+    return stated && { ...stated, description }
+  return { ...carried, description: carried.avcC }
 }
 
 function checkDescription(description: Uint8Array): Uint8Array {

@@ -45,6 +45,25 @@ export function formatOfAnnexB(frame: Uint8Array): H264Format | undefined {
   return formatOf(sps, pps)
 }
 
+/**
+ * The same of a keyframe with lengths of 4 bytes, as those of `avc3` are, whose parameter sets may change in the stream.
+ * @returns undefined where it carries none
+ */
+export function formatOfLengths(frame: Uint8Array): H264Format | undefined {
+  const sps: Uint8Array[] = []
+  const pps: Uint8Array[] = []
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
+  for (let at = 4; at < frame.byteLength; ) {
+    const length = view.getUint32(at - 4)
+    const unit = frame.subarray(at, at + length)
+    if (unit.byteLength < length) return undefined
+    if (typeOf(unit) === nalType.sps) sps.push(unit)
+    else if (typeOf(unit) === nalType.pps) pps.push(unit)
+    at += length + 4
+  }
+  return formatOf(sps, pps)
+}
+
 /** The same of a description. @returns undefined where the bytes are none, or hold no parameter set */
 export function formatOfAvcC(avcC: Uint8Array): H264Format | undefined {
   if (avcC[0] !== 1 || ((avcC[4] ?? 0) & 3) !== 3) return undefined
@@ -83,6 +102,8 @@ export function toLengths(frame: Uint8Array): Uint8Array {
 function formatOf(sps: readonly Uint8Array[], pps: readonly Uint8Array[]): H264Format | undefined {
   const [first] = sps
   if (first === undefined || pps.length === 0 || first.byteLength < 4) return undefined
+  // Nor are they any where a description has no room for them.
+  if ([...sps, ...pps].some(({ byteLength }) => byteLength > 0xffff)) return undefined
   const [, profile = 0, constraints = 0, level = 0] = first
   try {
     const parsed = parseSps(first)
