@@ -41,7 +41,7 @@ describe('the MediaSource player', { timeout: 250_000 }, () => {
     port = await freePort()
     gateway = await start()
     browser = await launch({
-      flags: ['--host-resolver-rules=MAP lan.test 127.0.0.1', '--mse-video-buffer-size-limit-mb=1'],
+      args: ['--host-resolver-rules=MAP lan.test 127.0.0.1', '--mse-video-buffer-size-limit-mb=1'],
     })
     studio = await open(browser, `${gateway.http}/static/index.html?broadcast=camera&autostart=1&player=mse`)
     await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')

@@ -19,22 +19,22 @@ export interface BrowserOptions {
   readonly camera?: boolean
   /** Whether pages may play sound before anybody has touched them. */
   readonly autoplay?: boolean
-  /** Further switches of the command line. */
-  readonly flags?: readonly string[]
+  /** Further arguments of the program. */
+  readonly args?: readonly string[]
 }
 
 export async function launch({
   camera = true,
   autoplay = true,
-  flags = [],
+  args = [],
 }: BrowserOptions = {}): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       ...quiet,
-      ...flags,
       ...(camera ? devices : []),
       `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
+      ...args,
     ],
   })
 }

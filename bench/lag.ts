@@ -1,0 +1,89 @@
+/**
+ * Glass to glass: how old a viewer's picture is, in one Chromium on one machine with one clock. The camera's picture has
+ * the time in it; the viewer's page reads it back at every refresh. A bare peer connection and the camera on its own
+ * screen are measured in the same run, by the same probe.
+ *
+ * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (parts of names), LAG_DRIFT.
+ */
+import { availableParallelism } from 'node:os'
+import type { Browser } from 'playwright-core'
+import { launch } from '../test/support/chromium.ts'
+import { type RunningGateway, startGateway } from '../test/support/gateway.ts'
+import { startBrokers, startKafka } from '../test/support/kafka.ts'
+import { bundlePage } from './lag/bundle.ts'
+import { drift } from './lag/drift.ts'
+import { measure, type Outcome } from './lag/measure.ts'
+import { type LogName, readSettings } from './lag/settings.ts'
+import { Stage } from './lag/stage.ts'
+import { choose, type Subject, studios } from './lag/subjects.ts'
+import { table } from './lag/table.ts'
+
+const settings = readSettings(process.env)
+const chosen = choose(settings.only)
+const script = await bundlePage()
+/** Peer connections between two pages of one machine, also where loopback is its only network. */
+const args = ['--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection']
+
+for (const log of settings.logs) {
+  await using resources = new AsyncDisposableStack()
+  const gateway = await startLog(log, resources)
+  const browser = resources.adopt(await launch({ args }), each => each.close())
+  const cores = availableParallelism()
+  console.log(`\n### ${log} log, Chromium ${browser.version()}, ${cores} cores, milliseconds`)
+  if (settings.drift > 0) await longRuns(browser, gateway)
+  else await rounds(browser, gateway)
+}
+
+async function startLog(log: LogName, resources: AsyncDisposableStack): Promise<RunningGateway> {
+  if (log === 'embedded') return resources.use(await startGateway({ LOG_LEVEL: 'warn' }))
+  const kafka = resources.use(log === 'kafka' ? await startKafka() : await startBrokers({ brokers: 3 }))
+  const env = { LOG_LEVEL: 'warn', BOOTSTRAP_SERVERS: kafka.bootstrapServers }
+  return resources.use(await startGateway(env))
+}
+
+async function rounds(browser: Browser, gateway: RunningGateway): Promise<void> {
+  const results = new Map<Subject, Outcome[]>(chosen.map(subject => [subject, []]))
+  for (let round = 1; round <= settings.rounds; round++) {
+    for (const studio of studiosOf(chosen)) {
+      const broadcast = `lag-${studio.toLowerCase()}-${round}`
+      await using stage = await Stage.open({
+        browser,
+        script,
+        http: gateway.http,
+        studio: studios[studio],
+        broadcast,
+      })
+      for (const subject of chosen.filter(each => each.studio === studio)) {
+        const outcome = await measure(stage, subject, settings)
+        results.get(subject)?.push(outcome)
+        process.stderr.write(`${round} ${subject.name}: ${words(outcome)}\n`)
+        if (outcome.kind === 'failed') process.exitCode = 1
+      }
+    }
+  }
+  console.log(`\n${table(results)}`)
+}
+
+async function longRuns(browser: Browser, gateway: RunningGateway): Promise<void> {
+  const long = chosen.filter(each => (settings.only.length > 0 ? each.view === 'watch' : each.long))
+  for (const subject of long) {
+    const broadcast = `drift-${long.indexOf(subject)}`
+    const studio = studios[subject.studio]
+    await using stage = await Stage.open({ browser, script, http: gateway.http, studio, broadcast })
+    await drift(stage, subject, settings.drift)
+  }
+}
+
+function studiosOf(list: readonly Subject[]): Set<Subject['studio']> {
+  return new Set(list.map(({ studio }) => studio))
+}
+
+function words(outcome: Outcome): string {
+  if (outcome.kind !== 'measured')
+    return outcome.kind === 'failed' ? `failed, ${outcome.reason}` : 'not in these pages'
+  const { p50, p99, size, look, clockOffset, busy } = outcome.figures
+  return (
+    `p50 ${p50.toFixed(0)} p99 ${p99.toFixed(0)}, ${size}, a look ${look.toFixed(2)} ms, ` +
+    `clock off by at least ${clockOffset.toFixed(1)} ms, busy ${busy.toFixed(0)} %`
+  )
+}

@@ -1,0 +1,90 @@
+/** One subject, measured once: opened, warmed up, looked at, closed. */
+import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Figures, figuresOf } from './figures.ts'
+import type { LagSettings } from './settings.ts'
+import type { Stage, View } from './stage.ts'
+import { type Subject, studios } from './subjects.ts'
+
+export interface Measured extends Figures {
+  /** From connecting to the first picture, milliseconds; of a camera on its own screen there is none. */
+  readonly join?: number
+  readonly misread: number
+  /** Share of the machine that was busy, by whomever, percent. */
+  readonly busy: number
+  /** How far the viewer's clock is from this process's at least, milliseconds. */
+  readonly clockOffset: number
+  /** Milliseconds that one look took on average. */
+  readonly look: number
+  readonly size: string
+}
+
+export type Outcome =
+  | { readonly kind: 'measured'; readonly figures: Measured }
+  /** The pages know no such player or publisher. */
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'failed'; readonly reason: string }
+
+export async function measure(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
+  if (!(await publishesAsAsked(stage, subject))) return { kind: 'absent' }
+  try {
+    await using view = await stage.view(subject.view, subject.watch)
+    const firstAt = await view.page.firstPicture()
+    const { surface } = await view.page.take()
+    if (surface?.element !== subject.surface) return { kind: 'absent' }
+    await sleep(settings.warmUp * 1000)
+    const clockOffset = await view.page.clockOffset()
+    await view.page.take()
+    const before = processorTimes()
+    await sleep(settings.seconds * 1000)
+    const after = processorTimes()
+    const { looks, at, misread, spent, surface: last } = await view.page.take()
+    const figures = figuresOf(looks, at)
+    if (figures === undefined) return { kind: 'failed', reason: await stillWords(view) }
+    const join = await joinOf(subject, view, firstAt)
+    return {
+      kind: 'measured',
+      figures: {
+        ...figures,
+        ...(join === undefined ? {} : { join }),
+        misread,
+        busy: (100 * (after.busy - before.busy)) / (after.all - before.all),
+        clockOffset,
+        look: spent / (looks.length + misread),
+        size: `${last?.width}x${last?.height}`,
+      },
+    }
+  } catch (error) {
+    return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+/** A studio page that does not know the mode publishes by WebCodecs, and makes no MediaRecorder. */
+export async function publishesAsAsked(stage: Stage, { studio }: Subject): Promise<boolean> {
+  const recorders = await stage.studio.call(bench => bench.recorders(), undefined)
+  return studios[studio] === studios.MediaRecorder ? recorders > 0 : recorders === 0
+}
+
+/** A watch page tells it from its open socket on; the reference's begins with the offer. */
+async function joinOf(
+  { view }: Subject,
+  { page, begun }: View,
+  firstAt: number,
+): Promise<number | undefined> {
+  if (view === 'screen') return undefined
+  return view === 'peer' ? firstAt - begun : (await page.state.read()).player?.joinMs
+}
+
+async function stillWords({ page }: View): Promise<string> {
+  return `the picture stands still: ${JSON.stringify(await page.state.read())} ${page.errors.join('; ')}`
+}
+
+function processorTimes(): { readonly busy: number; readonly all: number } {
+  let [busy, all] = [0, 0]
+  for (const { times } of cpus()) {
+    const { user, nice, sys, idle, irq } = times
+    busy += user + nice + sys + irq
+    all += user + nice + sys + irq + idle
+  }
+  return { busy, all }
+}

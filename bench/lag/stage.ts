@@ -1,0 +1,110 @@
+/**
+ * Where viewers are measured: one studio on air with the bench's camera, in a browser of its own windows. Whoever is
+ * measured is open only for that long, and has the same studio beside it, the references too.
+ */
+import type { Browser, BrowserContext } from 'playwright-core'
+import { open } from '../../test/support/chromium.ts'
+import { ProbedPage } from './probed-page.ts'
+
+export interface StageOptions {
+  readonly browser: Browser
+  /** The bench's part of every page. */
+  readonly script: string
+  /** Of the gateway. */
+  readonly http: string
+  /** The studio's parameters besides `broadcast` and `autostart`. */
+  readonly studio: string
+  readonly broadcast: string
+}
+
+export interface View extends AsyncDisposable {
+  readonly page: ProbedPage
+  /** When it began to connect, milliseconds of wall clock. */
+  readonly begun: number
+}
+
+/** Not the gateway's: the browser is given it on the way, so that the page has an origin as the others have. */
+const peerPath = '/bench/peer'
+
+export class Stage implements AsyncDisposable {
+  readonly #options: StageOptions
+  readonly studio: ProbedPage
+
+  private constructor(options: StageOptions, studio: ProbedPage) {
+    this.#options = options
+    this.studio = studio
+  }
+
+  /** @returns once the studio is on air and shows its camera */
+  static async open(options: StageOptions): Promise<Stage> {
+    const path = `/static/index.html?broadcast=${options.broadcast}&autostart=1&${options.studio}`
+    const studio = await openPage(options, path, 'video:not([data-player])')
+    try {
+      await studio.state.until('on air', ({ publisher }) => publisher?.state === 'live')
+      await studio.firstPicture()
+    } catch (error) {
+      await studio.page.context().close()
+      throw error
+    }
+    return new Stage(options, studio)
+  }
+
+  async view(kind: 'screen' | 'peer' | 'watch', parameters: string): Promise<View> {
+    if (kind === 'peer') return this.#peer()
+    const begun = wallClock()
+    if (kind === 'screen') return { page: this.studio, begun, [Symbol.asyncDispose]: async () => {} }
+    const page = await openPage(this.#options, `/watch/${this.#options.broadcast}?${parameters}`)
+    return { page, begun, [Symbol.asyncDispose]: () => page.page.context().close() }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.studio.page.context().close()
+  }
+
+  /** The studio's camera over a bare peer connection, in the studio's codec. */
+  async #peer(): Promise<View> {
+    const page = await openPage(this.#options, peerPath)
+    const close = async (): Promise<void> => {
+      await this.studio.call(({ peer }) => peer.close(), undefined)
+      await page.page.context().close()
+    }
+    try {
+      const { publisher } = (await this.studio.state.read()) as {
+        readonly publisher?: { readonly codecs?: readonly string[] }
+      }
+      const codec = publisher?.codecs?.some(name => name.startsWith('avc')) ? 'h264' : 'vp8'
+      const begun = wallClock()
+      const offer = await this.studio.call(({ peer }, codec) => peer.offer(codec), codec)
+      const answer = await page.call(({ peer }, offer) => peer.answer(offer, false), offer)
+      await this.studio.call(({ peer }, answer) => peer.accept(answer), answer)
+      // It begins small while it finds out what the way carries.
+      await page.until('the full size', ({ surface }) => surface?.width === 640)
+      return { page, begun, [Symbol.asyncDispose]: close }
+    } catch (error) {
+      await close()
+      throw error
+    }
+  }
+}
+
+async function openPage(
+  { browser, http, script }: StageOptions,
+  path: string,
+  selector = '[data-player]',
+): Promise<ProbedPage> {
+  // A context is a window of its own: all of them count as seen.
+  const context: BrowserContext = await browser.newContext({ viewport: { width: 960, height: 640 } })
+  try {
+    await context.addInitScript({ content: `${script};lagBench.look(${JSON.stringify(selector)})` })
+    await context.route(`**${peerPath}`, route =>
+      route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>peer</title><body>' }),
+    )
+    const { page, errors } = await open(context, http + path)
+    return new ProbedPage(page, errors)
+  } catch (error) {
+    await context.close()
+    throw error
+  }
+}
+
+const wallClock = (): number => performance.timeOrigin + performance.now()

@@ -1,0 +1,44 @@
+/** What is measured: each a row of the table. */
+
+export interface Subject {
+  readonly name: string
+  /** `screen` is the studio's own camera picture, `peer` the bare peer connection, `watch` a watch page. */
+  readonly view: 'screen' | 'peer' | 'watch'
+  /** How the studio publishes. */
+  readonly studio: keyof typeof studios
+  /** Parameters of the watch page. */
+  readonly watch: string
+  /** The element that shows the picture: pages without this player show another one. */
+  readonly surface: 'canvas' | 'video'
+  /** Whether a long run takes it by default. */
+  readonly long?: boolean
+}
+
+/** Parameters of the studio page. */
+export const studios = { WebCodecs: 'mode=webcodecs', MediaRecorder: 'mode=mediarecorder' } as const
+
+/** What the others are compared with. */
+export const reference = 'WebRTC, sound heard'
+
+const codecs = { view: 'watch', studio: 'WebCodecs', surface: 'canvas' } as const
+const source = { view: 'watch', studio: 'WebCodecs', surface: 'video' } as const
+const recorder = { view: 'watch', studio: 'MediaRecorder' } as const
+
+export const subjects: readonly Subject[] = [
+  { name: 'camera to screen', view: 'screen', studio: 'WebCodecs', watch: '', surface: 'video' },
+  { name: reference, view: 'peer', studio: 'WebCodecs', watch: '', surface: 'video' },
+  { name: 'WebCodecs, sound heard', ...codecs, watch: '' },
+  { name: 'WebCodecs, muted', ...codecs, watch: 'muted=1' },
+  { name: 'MediaSource, sound heard', ...source, watch: 'player=mse', long: true },
+  { name: 'MediaSource, muted', ...source, watch: 'player=mse&muted=1' },
+  { name: 'MediaSource, sound heard, no chasing', ...source, watch: 'player=mse&chase=0', long: true },
+  { name: 'MediaRecorder to WebCodecs, sound heard', ...recorder, surface: 'canvas', watch: '' },
+  { name: 'MediaRecorder to MediaSource, sound heard', ...recorder, surface: 'video', watch: 'player=mse' },
+  { name: 'MediaRecorder to MediaSource, muted', ...recorder, surface: 'video', watch: 'player=mse&muted=1' },
+]
+
+/** @param only parts of names, of which one must be in the name; empty for all. The reference is always in. */
+export function choose(only: readonly string[]): readonly Subject[] {
+  if (only.length === 0) return subjects
+  return subjects.filter(({ name }) => name === reference || only.some(part => name.includes(part)))
+}
