@@ -2,16 +2,11 @@
 import type { Look, Looks } from '../face.ts'
 import { readClock, strip } from '../strip.ts'
 
-/** Pixels a block in the small canvas that the strip is drawn into; the middle ones are read. */
-const cell = 4
-const width = strip.columns * cell
-const height = strip.rows * cell
-
 export class Probe {
   readonly #selector: string
-  readonly #context: CanvasRenderingContext2D
   readonly #levels = new Uint8Array(strip.columns * strip.rows)
   readonly #turn = new MessageChannel()
+  #pixels = new Uint8Array()
   #looks: Look[] = []
   #misread = 0
   #spent = 0
@@ -20,20 +15,14 @@ export class Probe {
 
   constructor(selector: string) {
     this.#selector = selector
-    const canvas = document.createElement('canvas')
-    canvas.width = width
-    canvas.height = height
-    const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true })
-    if (context === null) throw new Error('no canvas to read the clock from')
-    this.#context = context
     // A message comes after the refresh in which it is sent: all that draws in this refresh has drawn.
-    this.#turn.port1.onmessage = () => this.#look()
+    this.#turn.port1.onmessage = () => void this.#look()
     this.#wait()
   }
 
   take(): Looks {
     const taken = {
-      at: performance.timeOrigin + performance.now(),
+      at: wallClock(),
       looks: this.#looks,
       misread: this.#misread,
       spent: this.#spent,
@@ -53,37 +42,73 @@ export class Probe {
     })
   }
 
-  #look(): void {
-    const surface = document.querySelector(this.#selector)
-    const begun = performance.now()
-    if (surface instanceof HTMLVideoElement) {
-      if (surface.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return
-      this.#read(surface, surface.videoWidth, surface.videoHeight)
-    } else if (surface instanceof HTMLCanvasElement) this.#read(surface, surface.width, surface.height)
-    this.#spent += performance.now() - begun
-  }
-
-  #read(surface: HTMLVideoElement | HTMLCanvasElement, w: number, h: number): void {
-    if (w === 0 || h === 0) return
-    this.#surface = { element: surface.localName, width: w, height: h }
-    this.#context.drawImage(surface, 0, 0, w, h * strip.height, 0, 0, width, height)
-    const at = performance.timeOrigin + performance.now()
-    const { data } = this.#context.getImageData(0, 0, width, height)
-    for (let i = 0; i < this.#levels.length; i++) {
-      const x = (i % strip.columns) * cell + cell / 2
-      const y = Math.floor(i / strip.columns) * cell + cell / 2
-      // Four pixels around the middle, in green, which is most of what is bright.
-      const first = (y - 1) * width + x - 1
-      this.#levels[i] =
-        [first, first + 1, first + width, first + width + 1].reduce(
-          (sum, pixel) => sum + (data[pixel * 4 + 1] ?? 0),
-          0,
-        ) / 4
-    }
-    const clock = readClock(this.#levels, at)
+  async #look(): Promise<void> {
+    const surface = document.querySelector<HTMLVideoElement | HTMLCanvasElement>(this.#selector)
+    if (surface === null || !hasPicture(surface)) return
+    const at = wallClock()
+    const clock = await this.#read(surface, at).catch(() => undefined)
+    this.#spent += wallClock() - at
     if (clock !== undefined) {
       this.#firstAt ??= at
       this.#looks.push({ at, clock })
     } else if (this.#firstAt !== undefined) this.#misread += 1
   }
+
+  /** The picture as a frame costs no conversion to colours and no drawing, and of it only the strip is copied. */
+  async #read(surface: HTMLVideoElement | HTMLCanvasElement, at: number): Promise<number | undefined> {
+    const frame = new VideoFrame(surface, { timestamp: 0 })
+    try {
+      const { visibleRect, format } = frame
+      if (visibleRect === null || format === null) return undefined
+      const { x, y, width, height } = visibleRect
+      this.#surface = { element: surface.localName, width, height }
+      const rect = { x, y, width, height: 2 * Math.ceil((height * strip.height) / 2) }
+      const size = frame.allocationSize({ rect })
+      if (this.#pixels.length < size) this.#pixels = new Uint8Array(size)
+      const [layout] = await frame.copyTo(this.#pixels, { rect })
+      if (layout === undefined) return undefined
+      // Brightness is a plane of its own, or nearly the green of four bytes.
+      const isPlanar = /^(I4|NV)/.test(format)
+      this.#measure(layout, width, height * strip.height, isPlanar ? 1 : 4, isPlanar ? 0 : 1)
+      return readClock(this.#levels, at)
+    } finally {
+      frame.close()
+    }
+  }
+
+  /** Four pixels around the middle of each block. */
+  #measure(
+    { offset, stride }: PlaneLayout,
+    width: number,
+    height: number,
+    step: number,
+    first: number,
+  ): void {
+    const w = width / strip.columns
+    const h = height / strip.rows
+    for (let i = 0; i < this.#levels.length; i++) {
+      let sum = 0
+      for (const [dx, dy] of around) {
+        const x = Math.floor(((i % strip.columns) + dx) * w)
+        const y = Math.floor((Math.floor(i / strip.columns) + dy) * h)
+        sum += this.#pixels[offset + y * stride + x * step + first] ?? 0
+      }
+      this.#levels[i] = sum / around.length
+    }
+  }
 }
+
+const around = [
+  [0.4, 0.4],
+  [0.6, 0.4],
+  [0.4, 0.6],
+  [0.6, 0.6],
+] as const
+
+function hasPicture(surface: HTMLVideoElement | HTMLCanvasElement): boolean {
+  return surface instanceof HTMLVideoElement
+    ? surface.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && surface.videoWidth > 0
+    : surface.width > 0 && surface.height > 0
+}
+
+const wallClock = (): number => performance.timeOrigin + performance.now()
