@@ -3,7 +3,8 @@
  * the time in it; the viewer's page reads it back at every refresh. A bare peer connection and the camera on its own
  * screen are measured in the same run, by the same probe.
  *
- * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (parts of names), LAG_DRIFT.
+ * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (a regular expression),
+ * LAG_DRIFT (seconds: one subject after another, for so long).
  */
 import { availableParallelism } from 'node:os'
 import type { Browser } from 'playwright-core'
@@ -15,7 +16,7 @@ import { drift } from './lag/drift.ts'
 import { measure, type Outcome } from './lag/measure.ts'
 import { type LogName, readSettings } from './lag/settings.ts'
 import { Stage } from './lag/stage.ts'
-import { choose, type Subject, studios } from './lag/subjects.ts'
+import { choose, chooseLong, type Subject, studios } from './lag/subjects.ts'
 import { table } from './lag/table.ts'
 
 const settings = readSettings(process.env)
@@ -65,7 +66,7 @@ async function rounds(browser: Browser, gateway: RunningGateway): Promise<void> 
 }
 
 async function longRuns(browser: Browser, gateway: RunningGateway): Promise<void> {
-  const long = chosen.filter(each => (settings.only.length > 0 ? each.view === 'watch' : each.long))
+  const long = chooseLong(settings.only)
   for (const subject of long) {
     const broadcast = `drift-${long.indexOf(subject)}`
     const studio = studios[subject.studio]
@@ -81,9 +82,9 @@ function studiosOf(list: readonly Subject[]): Set<Subject['studio']> {
 function words(outcome: Outcome): string {
   if (outcome.kind !== 'measured')
     return outcome.kind === 'failed' ? `failed, ${outcome.reason}` : 'not in these pages'
-  const { p50, p99, size, look, clockOffset, busy } = outcome.figures
+  const { p50, p99, size, look, clockOffset, load } = outcome.figures
   return (
     `p50 ${p50.toFixed(0)} p99 ${p99.toFixed(0)}, ${size}, a look ${look.toFixed(2)} ms, ` +
-    `clock off by at least ${clockOffset.toFixed(1)} ms, busy ${busy.toFixed(0)} %`
+    `clock off by at least ${clockOffset.toFixed(1)} ms, busy ${load.busy.toFixed(0)} %, by others ${load.others?.toFixed(0) ?? '?'} %`
   )
 }

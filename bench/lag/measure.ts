@@ -1,7 +1,7 @@
 /** One subject, measured once: opened, warmed up, looked at, closed. */
-import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Figures, figuresOf } from './figures.ts'
+import { type Load, loadBetween, processorTimes } from './processors.ts'
 import type { LagSettings } from './settings.ts'
 import type { Stage, View } from './stage.ts'
 import { type Subject, studios } from './subjects.ts'
@@ -10,8 +10,7 @@ export interface Measured extends Figures {
   /** From connecting to the first picture, milliseconds; of a camera on its own screen there is none. */
   readonly join?: number
   readonly misread: number
-  /** Share of the machine that was busy, by whomever, percent. */
-  readonly busy: number
+  readonly load: Load
   /** How far the viewer's clock is from this process's at least, milliseconds. */
   readonly clockOffset: number
   /** Milliseconds that one look took on average. */
@@ -40,7 +39,7 @@ export async function measure(stage: Stage, subject: Subject, settings: LagSetti
     const after = processorTimes()
     const { looks, at, misread, spent, surface: last } = await view.page.take()
     const figures = figuresOf(looks, at)
-    if (figures === undefined) return { kind: 'failed', reason: await stillWords(view) }
+    if (figures === undefined) return { kind: 'failed', reason: await stillWords(view, misread) }
     const join = await joinOf(subject, view, firstAt)
     return {
       kind: 'measured',
@@ -48,7 +47,7 @@ export async function measure(stage: Stage, subject: Subject, settings: LagSetti
         ...figures,
         ...(join === undefined ? {} : { join }),
         misread,
-        busy: (100 * (after.busy - before.busy)) / (after.all - before.all),
+        load: loadBetween(before, after),
         clockOffset,
         look: spent / (looks.length + misread),
         size: `${last?.width}x${last?.height}`,
@@ -75,16 +74,7 @@ async function joinOf(
   return view === 'peer' ? firstAt - begun : (await page.state.read()).player?.joinMs
 }
 
-async function stillWords({ page }: View): Promise<string> {
-  return `the picture stands still: ${JSON.stringify(await page.state.read())} ${page.errors.join('; ')}`
-}
-
-function processorTimes(): { readonly busy: number; readonly all: number } {
-  let [busy, all] = [0, 0]
-  for (const { times } of cpus()) {
-    const { user, nice, sys, idle, irq } = times
-    busy += user + nice + sys + irq
-    all += user + nice + sys + irq + idle
-  }
-  return { busy, all }
+async function stillWords({ page }: View, misread: number): Promise<string> {
+  const what = misread > 0 ? `${misread} pictures could not be read` : 'the picture stands still'
+  return `${what}: ${JSON.stringify(await page.state.read())} ${page.errors.join('; ')}`
 }

@@ -12,8 +12,8 @@ export interface LagSettings {
   /** Seconds of a long run; 0 for the table. */
   readonly drift: number
   readonly logs: readonly LogName[]
-  /** Parts of the names of subjects; empty for all. */
-  readonly only: readonly string[]
+  /** Which subjects, by their names; undefined for all. */
+  readonly only: RegExp | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -29,7 +29,7 @@ export function readSettings(env: Environment): LagSettings {
     warmUp: number(env, 'LAG_WARM_UP', 3, 0),
     drift: number(env, 'LAG_DRIFT', 0, 0),
     logs: chosen,
-    only: list(env.LAG_ONLY ?? ''),
+    only: pattern(env, 'LAG_ONLY'),
   }
 }
 
@@ -37,6 +37,14 @@ function number(env: Environment, name: string, otherwise: number, least: number
   const value = Number(env[name] || otherwise)
   if (!(value >= least && value <= 86_400)) throw new Error(`${name} takes a number from ${least}`)
   return value
+}
+
+function pattern(env: Environment, name: string): RegExp | undefined {
+  try {
+    return env[name] ? new RegExp(env[name]) : undefined
+  } catch (cause) {
+    throw new Error(`${name} takes a regular expression`, { cause })
+  }
 }
 
 const list = (text: string): string[] =>

@@ -37,8 +37,14 @@ export const subjects: readonly Subject[] = [
   { name: 'MediaRecorder to MediaSource, muted', ...recorder, surface: 'video', watch: 'player=mse&muted=1' },
 ]
 
-/** @param only parts of names, of which one must be in the name; empty for all. The reference is always in. */
-export function choose(only: readonly string[]): readonly Subject[] {
-  if (only.length === 0) return subjects
-  return subjects.filter(({ name }) => name === reference || only.some(part => name.includes(part)))
+/** @param only what the names match; undefined for all. The reference is always in. */
+export function choose(only: RegExp | undefined): readonly Subject[] {
+  return subjects.filter(({ name }) => only === undefined || name === reference || only.test(name))
+}
+
+/** Whose lag is followed for a long time. */
+export function chooseLong(only: RegExp | undefined): readonly Subject[] {
+  return subjects.filter(({ name, view, long }) =>
+    only === undefined ? long === true : view !== 'screen' && only.test(name),
+  )
 }

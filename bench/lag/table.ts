@@ -18,7 +18,8 @@ const columns = [
   { head: 'longest gap', of: ({ gap }) => gap },
   { head: 'back', of: ({ back }) => back },
   { head: 'misread', of: ({ misread }) => misread },
-  { head: 'busy', of: ({ busy }) => busy, unit: ' %' },
+  { head: 'machine busy', of: ({ load }) => load.busy, unit: ' %' },
+  { head: 'by others', of: ({ load }) => load.others, unit: ' %' },
 ] as const satisfies readonly {
   readonly head: string
   readonly of: (figures: Measured) => number | undefined

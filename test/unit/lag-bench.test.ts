@@ -96,5 +96,6 @@ describe('the settings', () => {
     assert.deepEqual(readSettings({}).logs, ['embedded', 'kafka'])
     assert.throws(() => readSettings({ LAG_LOGS: 'embedded,pulsar' }), /LAG_LOGS/)
     assert.throws(() => readSettings({ LAG_SECONDS: 'long' }), /LAG_SECONDS/)
+    assert.throws(() => readSettings({ LAG_ONLY: '(' }), /LAG_ONLY/)
   })
 })
