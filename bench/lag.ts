@@ -3,8 +3,8 @@
  * the time in it; the viewer's page reads it back at every refresh. A bare peer connection and the camera on its own
  * screen are measured in the same run, by the same probe.
  *
- * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (a regular expression),
- * LAG_DRIFT (seconds: one subject after another, for so long).
+ * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_TRIES, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (a regular
+ * expression), LAG_DRIFT (seconds: one subject after another, for so long).
  */
 import { availableParallelism } from 'node:os'
 import type { Browser } from 'playwright-core'
@@ -15,7 +15,7 @@ import { bundlePage } from './lag/bundle.ts'
 import { drift } from './lag/drift.ts'
 import { measure, type Outcome } from './lag/measure.ts'
 import { type LogName, readSettings } from './lag/settings.ts'
-import { Stage } from './lag/stage.ts'
+import { Stage, type StageOptions } from './lag/stage.ts'
 import { choose, chooseLong, type Subject, studios } from './lag/subjects.ts'
 import { table } from './lag/table.ts'
 
@@ -47,15 +47,14 @@ async function rounds(browser: Browser, gateway: RunningGateway): Promise<void> 
   for (let round = 1; round <= settings.rounds; round++) {
     for (const studio of studiosOf(chosen)) {
       const broadcast = `lag-${studio.toLowerCase()}-${round}`
-      await using stage = await Stage.open({
+      const mine = chosen.filter(each => each.studio === studio)
+      for await (const [subject, outcome] of measureAll(mine, {
         browser,
         script,
         http: gateway.http,
         studio: studios[studio],
         broadcast,
-      })
-      for (const subject of chosen.filter(each => each.studio === studio)) {
-        const outcome = await measure(stage, subject, settings)
+      })) {
         results.get(subject)?.push(outcome)
         process.stderr.write(`${round} ${subject.name}: ${words(outcome)}\n`)
         if (outcome.kind === 'failed') process.exitCode = 1
@@ -63,6 +62,21 @@ async function rounds(browser: Browser, gateway: RunningGateway): Promise<void> 
     }
   }
   console.log(`\n${table(results)}`)
+}
+
+/** One after the other, beside the same studio. */
+async function* measureAll(
+  list: readonly Subject[],
+  options: StageOptions,
+): AsyncGenerator<readonly [Subject, Outcome]> {
+  const left = [...list]
+  try {
+    await using stage = await Stage.open(options)
+    for (let subject = left.shift(); subject !== undefined; subject = left.shift())
+      yield [subject, await measure(stage, subject, settings)]
+  } catch (error) {
+    for (const subject of left) yield [subject, { kind: 'failed', reason: String(error) }]
+  }
 }
 
 async function longRuns(browser: Browser, gateway: RunningGateway): Promise<void> {

@@ -1,4 +1,4 @@
-/** One subject, measured once: opened, warmed up, looked at, closed. */
+/** One subject: opened, warmed up, looked at, closed. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Figures, figuresOf } from './figures.ts'
 import { type Load, loadBetween, processorTimes } from './processors.ts'
@@ -24,7 +24,24 @@ export type Outcome =
   | { readonly kind: 'absent' }
   | { readonly kind: 'failed'; readonly reason: string }
 
+/** Percent of the machine that others may take before a subject is measured again. */
+const othersLimit = 10
+
+/** Which try counts is decided by what others did, never by what came out. */
 export async function measure(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
+  let best: Outcome | undefined
+  for (let i = 0; i < settings.tries; i++) {
+    const outcome = await measureOnce(stage, subject, settings)
+    if (outcome.kind !== 'measured') return best ?? outcome
+    if (best?.kind !== 'measured' || othersIn(outcome) < othersIn(best)) best = outcome
+    if (othersIn(outcome) <= othersLimit) break
+  }
+  return best ?? { kind: 'absent' }
+}
+
+const othersIn = (outcome: { readonly figures: Measured }): number => outcome.figures.load.others ?? 0
+
+async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
   if (!(await publishesAsAsked(stage, subject))) return { kind: 'absent' }
   try {
     await using view = await stage.view(subject.view, subject.watch)

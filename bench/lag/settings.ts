@@ -9,6 +9,8 @@ export interface LagSettings {
   readonly rounds: number
   /** Seconds between the first picture and the measurement. */
   readonly warmUp: number
+  /** How often a subject is measured at most where others keep the machine busy; the least disturbed time counts. */
+  readonly tries: number
   /** Seconds of a long run; 0 for the table. */
   readonly drift: number
   readonly logs: readonly LogName[]
@@ -27,6 +29,7 @@ export function readSettings(env: Environment): LagSettings {
     seconds: number(env, 'LAG_SECONDS', 15, 1),
     rounds: number(env, 'LAG_ROUNDS', 2, 1),
     warmUp: number(env, 'LAG_WARM_UP', 3, 0),
+    tries: number(env, 'LAG_TRIES', 3, 1),
     drift: number(env, 'LAG_DRIFT', 0, 0),
     logs: chosen,
     only: pattern(env, 'LAG_ONLY'),

@@ -67,13 +67,18 @@ export class BarePeer implements Peer {
   }
 }
 
+/** Milliseconds in which the addresses of one machine are found. */
+const gatheringLimit = 5000
+
 /** @returns the local description with all its candidates in it */
 async function gathered(connection: RTCPeerConnection): Promise<string> {
-  if (connection.iceGatheringState !== 'complete')
-    await new Promise<void>(resolve => {
-      connection.onicegatheringstatechange = () => {
-        if (connection.iceGatheringState === 'complete') resolve()
-      }
-    })
+  await new Promise<void>((resolve, reject) => {
+    const look = (): void => {
+      if (connection.iceGatheringState === 'complete') resolve()
+    }
+    connection.addEventListener('icegatheringstatechange', look)
+    setTimeout(() => reject(new Error('no addresses for a peer connection were found')), gatheringLimit)
+    look()
+  })
   return connection.localDescription?.sdp ?? ''
 }
