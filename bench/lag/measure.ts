@@ -24,8 +24,11 @@ export type Outcome =
   | { readonly kind: 'absent' }
   | { readonly kind: 'failed'; readonly reason: string }
 
-/** Percent of the machine that others may take before a subject is measured again. */
+/** Percent of the machine that others may take: with more, a subject is measured again, and marked in the table. */
 const othersLimit = 10
+
+/** Where the machine does not tell, it is taken for calm. */
+export const isCalm = ({ load }: Measured): boolean => (load.others ?? 0) <= othersLimit
 
 /** Which try counts is decided by what others did, never by what came out. */
 export async function measure(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
@@ -34,7 +37,7 @@ export async function measure(stage: Stage, subject: Subject, settings: LagSetti
     const outcome = await measureOnce(stage, subject, settings)
     if (outcome.kind !== 'measured') return best ?? outcome
     if (best?.kind !== 'measured' || othersIn(outcome) < othersIn(best)) best = outcome
-    if (othersIn(outcome) <= othersLimit) break
+    if (isCalm(outcome.figures)) break
   }
   return best ?? { kind: 'absent' }
 }

@@ -1,11 +1,21 @@
-/** The results as a markdown table: medians over the rounds. */
+/**
+ * The results as a markdown table: medians over the rounds that others left alone. Where there are none, over all, with a
+ * star and without a ratio, which would compare what others did.
+ */
 import { median } from './figures.ts'
-import type { Measured, Outcome } from './measure.ts'
+import { isCalm, type Measured, type Outcome } from './measure.ts'
 import { reference, type Subject } from './subjects.ts'
 
 export type Results = ReadonlyMap<Subject, readonly Outcome[]>
 
-const columns = [
+interface Column {
+  readonly head: string
+  readonly of: (figures: Measured) => number | undefined
+  readonly digits?: number
+  readonly unit?: string
+}
+
+const columns: readonly Column[] = [
   { head: 'first picture', of: ({ join }) => join },
   { head: 'p50', of: ({ p50 }) => p50 },
   { head: 'p95', of: ({ p95 }) => p95 },
@@ -20,43 +30,50 @@ const columns = [
   { head: 'misread', of: ({ misread }) => misread },
   { head: 'machine busy', of: ({ load }) => load.busy, unit: ' %' },
   { head: 'by others', of: ({ load }) => load.others, unit: ' %' },
-] as const satisfies readonly {
-  readonly head: string
-  readonly of: (figures: Measured) => number | undefined
-  readonly digits?: number
-  readonly unit?: string
-}[]
+]
 
 export function table(results: Results): string {
-  const heads = ['', ...columns.map(({ head }) => head), 'p50 ÷ WebRTC']
+  const heads = ['', ...columns.map(({ head }) => head), 'rounds', 'p50 ÷ WebRTC']
   const lines = [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '--:')))]
-  const base = [...results].find(([{ name }]) => name === reference)?.[1] ?? []
-  for (const [subject, outcomes] of results) lines.push(row([subject.name, ...cells(outcomes, base)]))
+  const base = settle([...results].find(([{ name }]) => name === reference)?.[1] ?? [])
+  for (const [subject, outcomes] of results) {
+    const own = settle(outcomes)
+    const name = own.calm || own.seen.length === 0 ? subject.name : `${subject.name} *`
+    const values =
+      own.seen.length === 0
+        ? missing(outcomes)
+        : [...cells(own.seen), `${own.seen.length} of ${outcomes.length}`, ratio(own, base)]
+    lines.push(row([name, ...values]))
+  }
   return lines.join('\n')
 }
 
-function cells(outcomes: readonly Outcome[], base: readonly Outcome[]): string[] {
-  const seen = figuresIn(outcomes)
-  const failed = outcomes.filter(({ kind }) => kind === 'failed').length
-  if (seen.length === 0) return [failed > 0 ? 'failed' : 'not in these pages', ...columns.map(() => '')]
-  const values = columns.map(column => {
-    const {
-      of,
-      digits = 0,
-      unit = '',
-    } = column as (typeof columns)[number] & {
-      digits?: number
-      unit?: string
-    }
-    const known = seen.map(of).filter(value => value !== undefined)
-    return known.length === 0 ? '' : median(known).toFixed(digits) + unit
-  })
-  const p50 = (list: readonly Measured[]): number => median(list.map(figures => figures.p50))
-  const ratio = p50(seen) / p50(figuresIn(base))
-  return [...values, Number.isNaN(ratio) ? '' : ratio.toFixed(2)]
+function ratio(own: Settled, base: Settled): string {
+  const p50 = ({ seen }: Settled): number => median(seen.map(figures => figures.p50))
+  return own.calm && base.calm ? (p50(own) / p50(base)).toFixed(2) : ''
 }
 
-const figuresIn = (outcomes: readonly Outcome[]): Measured[] =>
-  outcomes.flatMap(outcome => (outcome.kind === 'measured' ? [outcome.figures] : []))
+interface Settled {
+  readonly seen: readonly Measured[]
+  readonly calm: boolean
+}
+
+function settle(outcomes: readonly Outcome[]): Settled {
+  const all = outcomes.flatMap(outcome => (outcome.kind === 'measured' ? [outcome.figures] : []))
+  const calm = all.filter(isCalm)
+  return calm.length > 0 ? { seen: calm, calm: true } : { seen: all, calm: false }
+}
+
+function cells(seen: readonly Measured[]): string[] {
+  return columns.map((column: Column) => {
+    const known = seen.map(column.of).filter(value => value !== undefined)
+    return known.length === 0 ? '' : median(known).toFixed(column.digits ?? 0) + (column.unit ?? '')
+  })
+}
+
+function missing(outcomes: readonly Outcome[]): string[] {
+  const why = outcomes.some(({ kind }) => kind === 'failed') ? 'failed' : 'not in these pages'
+  return [why, ...columns.slice(1).map(() => ''), '', '']
+}
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { figuresOf, slope } from '../../bench/lag/figures.ts'
+import type { Outcome } from '../../bench/lag/measure.ts'
 import { readSettings } from '../../bench/lag/settings.ts'
 import { clockBlocks, readClock } from '../../bench/lag/strip.ts'
+import { subjects } from '../../bench/lag/subjects.ts'
+import { table } from '../../bench/lag/table.ts'
 
 const noon = Date.UTC(2026, 0, 1, 12)
 /** What an encoder and its colour range leave of black and white. */
@@ -88,6 +91,42 @@ describe('the figures', () => {
 
   it('find the slope of a line', () => {
     assert.equal(slope([0, 1, 2, 5].map(x => ({ x, y: 3 * x + 7 }))), 3)
+  })
+})
+
+describe('the table', () => {
+  const [screen, peer, player, absent] = subjects
+  assert.ok(screen && peer && player && absent)
+  const seen = (p50: number, others: number): Outcome => ({
+    kind: 'measured',
+    figures: {
+      ...{ p50, p95: p50, p99: p50, max: p50, settled: p50, fresh: p50 },
+      ...{ pictures: 30, freezes: 0, gap: 40, back: 0, misread: 0 },
+      ...{ clockOffset: 0, look: 0.2, size: '640x360', load: { busy: 50, others } },
+    },
+  })
+  const cellsOf = (line: string | undefined): string[] => (line ?? '').split('|').map(cell => cell.trim())
+
+  it('takes the median of the rounds that others left alone, and compares only those', () => {
+    const lines = table(
+      new Map([
+        [screen, [seen(10, 60), seen(30, 60)]],
+        [peer, [seen(40, 0), seen(400, 60)]],
+        [player, [seen(50, 3), seen(70, 4)]],
+        [absent, [{ kind: 'absent' }, { kind: 'absent' }]],
+      ]),
+    ).split('\n')
+    const rows = lines.slice(2).map(cellsOf)
+    assert.deepEqual(
+      rows.map(cells => [cells[1], cells[3], cells.at(-3), cells.at(-2)]),
+      [
+        [`${screen.name} *`, '20', '2 of 2', ''],
+        [peer.name, '40', '1 of 2', '1.00'],
+        [player.name, '60', '2 of 2', '1.50'],
+        [absent.name, '', '', ''],
+      ],
+    )
+    assert.ok(lines.every(line => cellsOf(line).length === cellsOf(lines[0]).length))
   })
 })
 
