@@ -129,6 +129,32 @@ export const errorKinds = {
   ),
   BAD_CONFIG: kind(500, 1011, false, 'See docs/configuration.md for every setting.'),
   GATEWAY_UNREACHABLE: kind(503, 1011, true, 'Check --url, and that a gateway runs there.'),
+  BAD_OPTION: kind(400, 1011, false, 'See framelog help, and framelog help with the name of a command.'),
+  OUTPUT_FORMAT: kind(
+    400,
+    1011,
+    false,
+    'Name a file that ends in .webm, .mkv or .mp4, or add --format webm, mkv or mp4.',
+  ),
+  OUTPUT_EXISTS: kind(409, 1011, false, 'Choose another name, or add --force to write over it.'),
+  OUTPUT_UNUSABLE: kind(
+    500,
+    1011,
+    false,
+    'Check that the folder of the output exists, may be written, and has room.',
+  ),
+  UNSUPPORTED_CODEC: kind(
+    415,
+    1011,
+    false,
+    'Write to a .mkv file: it takes VP8, VP9, AV1, H.264, Opus and AAC.',
+  ),
+  TRACKS_CHANGED: kind(
+    409,
+    1011,
+    true,
+    'Start again, or write to a file: what cannot go on in it goes on in a second one.',
+  ),
   INTERNAL: kind(500, 1011, false, 'This is a defect. The log of the gateway has the details.'),
 } as const satisfies Record<string, ErrorKind>
 

@@ -41,8 +41,8 @@ const oneOf =
 
 const spanUnits: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** `30s`, `10m`, `24h`, `7d` as milliseconds. */
-const span = (value: string): number => {
+/** `30s`, `10m`, `24h`, `7d` as milliseconds. @throws RangeError saying what is expected */
+export const span = (value: string): number => {
   const match = /^(\d{1,6})([smhd])$/.exec(value)
   const unit = spanUnits[match?.[2] ?? '']
   if (!match || unit === undefined || Number(match[1]) === 0)

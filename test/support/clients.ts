@@ -2,7 +2,7 @@
 import { EventEmitter, once } from 'node:events'
 import { WebSocket } from 'ws'
 import type { Catalog } from '../../src/media/catalog.ts'
-import type { NumberedFrame } from '../../src/media/frame.ts'
+import type { Frame, NumberedFrame } from '../../src/media/frame.ts'
 import { type Millis, micros, trackName } from '../../src/units.ts'
 import {
   decodeMessage,
@@ -151,6 +151,17 @@ export class TestPublisher extends WireClient {
   /** Sends the next frames. */
   publish(count: number, options: { keyframe?: boolean; bytes?: number } = {}): void {
     for (let i = 0; i < count; i++) this.send({ type: 'frame', frame: testFrame(this.sequence++, options) })
+  }
+
+  /** Sends frames that were made elsewhere. */
+  publishFrames(frames: readonly Frame[]): void {
+    for (const frame of frames) this.send({ type: 'frame', frame: { ...frame, sequence: this.sequence++ } })
+  }
+
+  /** Finishes the broadcast. */
+  async end(): Promise<void> {
+    this.send({ type: 'end', reason: 'the test is over' })
+    await this.ended()
   }
 
   async acknowledged(sequence: number): Promise<void> {

@@ -3,6 +3,8 @@
  * and opens the next one when one is lost. Whatever a socket still says after it was left is not heard.
  *   connecting → open → waiting → connecting → … → closed
  */
+
+import { backOff } from '../../core/back-off.ts'
 import { FramelogError } from '../../errors.ts'
 import {
   decodeBundle,
@@ -14,7 +16,6 @@ import {
   type MessageOf,
   subprotocol,
 } from '../../wire/message.ts'
-import { backOff } from './back-off.ts'
 import { ClockOffset } from './clock-offset.ts'
 
 export const linkLimits = {

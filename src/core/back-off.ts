@@ -1,4 +1,4 @@
-/** How long to wait before connecting again: doubling, jittered, so that a gateway's pages do not return as one. */
+/** How long to wait before connecting again: doubling, jittered, so that a gateway's clients do not return as one. */
 export const backOffLimits = { first: 200, last: 3000 } as const
 
 /**

@@ -1,0 +1,151 @@
+/** A lane: one track of a catalog as a file holds it. */
+import type { AudioCodec, VideoCodec } from 'mediabunny'
+import { FramelogError } from '../../errors.ts'
+import { type AudioTrack, type Catalog, isAudio, isVideo, type VideoTrack } from '../../media/catalog.ts'
+import { type Codec, formatCodec, parseCodec } from '../../media/codec.ts'
+import type { TrackName } from '../../units.ts'
+import { audioSpecificConfig, withoutAdts } from './aac.ts'
+import { avcCOf, toLengths } from './avc.ts'
+import { type Container, holds } from './container.ts'
+
+interface LaneBase {
+  readonly name: TrackName
+  /** As WebCodecs takes it. */
+  readonly codecString: string
+  /** What two lanes must share for one to go on in the other's track. */
+  readonly identity: string
+  /** Of the decoder, where the codec has one. */
+  readonly description: Uint8Array | undefined
+  /** The keyframes carry the decoder's configuration: there is none before the first of them came. */
+  readonly inBand: boolean
+  /** @param data borrowed. @returns the same or owned bytes, as files hold them */
+  readonly pack: (data: Uint8Array) => Uint8Array
+}
+
+export type Lane =
+  | (LaneBase & { readonly kind: 'video'; readonly codec: VideoCodec; readonly track: VideoTrack })
+  | (LaneBase & { readonly kind: 'audio'; readonly codec: AudioCodec; readonly track: AudioTrack })
+
+/**
+ * The picture and sound tracks of a catalog, in its order. Tracks of other kinds have no place in a file.
+ * @throws FramelogError UNSUPPORTED_CODEC
+ */
+export function lanesOf(catalog: Catalog, container: Container): Lane[] {
+  const lanes = catalog.tracks.flatMap(track => {
+    if (isVideo(track)) return [videoLane(track, container)]
+    return isAudio(track) ? [audioLane(track, container)] : []
+  })
+  if (lanes.length === 0)
+    throw new FramelogError('UNSUPPORTED_CODEC', 'The broadcast has neither picture nor sound')
+  return lanes
+}
+
+/** Whether the frames of one lane can go on in the track that was made for another. */
+export function goesOn(lane: Lane, made: Lane): boolean {
+  if (lane.kind !== made.kind || lane.identity !== made.identity) return false
+  return lane.inBand || made.inBand || sameBytes(lane.description, made.description)
+}
+
+export const sameBytes = (one: Uint8Array | undefined, other: Uint8Array | undefined): boolean =>
+  one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0
+
+/** The configuration that a keyframe carries, where its lane has it in band. @param data borrowed */
+export const carriedDescription = (data: Uint8Array): Uint8Array | undefined => avcCOf(data)
+
+function videoLane(track: VideoTrack, container: Container): Lane {
+  const codec = parseCodec(track.codec)
+  refuseUnheld(track, codec, container)
+  const description = bytesOf(track.description)
+  const inBand = codec.family === 'h264' && (track.format === 'annexb' || description === undefined)
+  if (inBand && track.format === 'avc') throw undescribed(track)
+  return {
+    kind: 'video',
+    name: track.name,
+    track,
+    codec: codec.family === 'h264' ? 'avc' : (codec.family as VideoCodec),
+    codecString: formatCodec(codec),
+    identity: identityOf(codec, inBand ? 'annexb' : 'avc'),
+    // Of the others, files hold what the codec string says.
+    description: codec.family === 'h264' && !inBand ? description : undefined,
+    inBand,
+    pack: inBand ? toLengths : asItIs,
+  }
+}
+
+function audioLane(track: AudioTrack, container: Container): Lane {
+  const codec = parseCodec(track.codec)
+  refuseUnheld(track, codec, container)
+  const { sampleRate, channels } = track
+  const given = bytesOf(track.description)
+  const isAdts = codec.family === 'aac' && given === undefined
+  const description =
+    codec.family === 'aac'
+      ? (given ?? (codec.objectType === 2 ? audioSpecificConfig(sampleRate, channels) : undefined))
+      : (opusHeadIn(given) ?? (channels <= 2 ? opusHead(sampleRate, channels) : undefined))
+  if (description === undefined) throw undescribed(track)
+  return {
+    kind: 'audio',
+    name: track.name,
+    track,
+    codec: codec.family as AudioCodec,
+    codecString: formatCodec(codec),
+    identity: [identityOf(codec, isAdts ? 'adts' : ''), sampleRate, channels].join(),
+    description,
+    inBand: false,
+    pack: isAdts ? withoutAdts : asItIs,
+  }
+}
+
+function refuseUnheld(track: VideoTrack | AudioTrack, codec: Codec, container: Container): void {
+  const kind = codec.family === 'opus' || codec.family === 'aac' ? 'audio' : 'video'
+  if (holds(container, codec.family) && kind === track.kind) return
+  throw new FramelogError(
+    'UNSUPPORTED_CODEC',
+    `The track ${track.name} is ${track.codec}, which cannot be written into ${container}`,
+  )
+}
+
+const undescribed = ({ name, codec }: VideoTrack | AudioTrack): FramelogError =>
+  new FramelogError(
+    'UNSUPPORTED_CODEC',
+    `The catalog does not describe the track ${name} (${codec}) as a file must: its description is missing`,
+  )
+
+/** The level changes with the size and the rate, which a decoder takes as they come. */
+function identityOf(codec: Codec, bitstream: string): string {
+  switch (codec.family) {
+    case 'vp9':
+    case 'av1':
+      return [codec.family, codec.profile, codec.bitDepth].join()
+    case 'aac':
+      return [codec.family, codec.objectType, bitstream].join()
+    default:
+      return [codec.family, bitstream].join()
+  }
+}
+
+/**
+ * What Matroska and MP4 want to know of Opus (RFC 7845, section 5.1), where the catalog does not say it. Nothing is
+ * to be skipped: whoever joins a broadcast does not come to the first samples of its encoder.
+ */
+function opusHead(sampleRate: number, channels: number): Uint8Array {
+  const head = Buffer.alloc(19)
+  head.write('OpusHead', 'latin1')
+  head.writeUInt8(1, 8)
+  head.writeUInt8(channels, 9)
+  head.writeUInt32LE(sampleRate, 12)
+  return head
+}
+
+const opusHeadIn = (description: Uint8Array | undefined): Uint8Array | undefined =>
+  description !== undefined &&
+  description.byteLength >= 19 &&
+  Buffer.from(description.subarray(0, 8)).toString('latin1') === 'OpusHead'
+    ? description
+    : undefined
+
+const asItIs = (data: Uint8Array): Uint8Array => data
+
+/** A copy of its own buffer: a small Buffer is a view of a shared one. */
+const bytesOf = (base64: string | undefined): Uint8Array | undefined =>
+  base64 === undefined || base64 === '' ? undefined : Uint8Array.from(Buffer.from(base64, 'base64'))
