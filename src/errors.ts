@@ -143,7 +143,7 @@ export const errorKinds = {
     false,
     'Check that the folder of the output exists, may be written, and has room.',
   ),
-  UNSUPPORTED_CODEC: kind(
+  UNSUITABLE_FORMAT: kind(
     415,
     1011,
     false,

@@ -28,7 +28,7 @@ export type Lane =
 
 /**
  * The picture and sound tracks of a catalog, in its order. Tracks of other kinds have no place in a file.
- * @throws FramelogError UNSUPPORTED_CODEC
+ * @throws FramelogError UNSUITABLE_FORMAT
  */
 export function lanesOf(catalog: Catalog, container: Container): Lane[] {
   const lanes = catalog.tracks.flatMap(track => {
@@ -36,7 +36,7 @@ export function lanesOf(catalog: Catalog, container: Container): Lane[] {
     return isAudio(track) ? [audioLane(track, container)] : []
   })
   if (lanes.length === 0)
-    throw new FramelogError('UNSUPPORTED_CODEC', 'The broadcast has neither picture nor sound')
+    throw new FramelogError('UNSUITABLE_FORMAT', 'The broadcast has neither picture nor sound')
   return lanes
 }
 
@@ -100,14 +100,14 @@ function refuseUnheld(track: VideoTrack | AudioTrack, codec: Codec, container: C
   const kind = codec.family === 'opus' || codec.family === 'aac' ? 'audio' : 'video'
   if (holds(container, codec.family) && kind === track.kind) return
   throw new FramelogError(
-    'UNSUPPORTED_CODEC',
+    'UNSUITABLE_FORMAT',
     `The track ${track.name} is ${track.codec}, which cannot be written into ${container}`,
   )
 }
 
 const undescribed = ({ name, codec }: VideoTrack | AudioTrack): FramelogError =>
   new FramelogError(
-    'UNSUPPORTED_CODEC',
+    'UNSUITABLE_FORMAT',
     `The catalog does not describe the track ${name} (${codec}) as a file must: its description is missing`,
   )
 

@@ -65,7 +65,7 @@ export class Recorder {
     return this.#file && reportOf(this.#file)
   }
 
-  /** What comes belongs to these tracks. @throws FramelogError UNSUPPORTED_CODEC */
+  /** What comes belongs to these tracks. @throws FramelogError UNSUITABLE_FORMAT */
   async catalog(session: string, catalog: Catalog): Promise<void> {
     const lanes = lanesOf(catalog, this.#options.container)
     const isNew = session !== this.#session
