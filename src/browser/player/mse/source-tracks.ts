@@ -1,5 +1,6 @@
 /** A MediaSource on a video element, with one SourceBuffer for the picture and one for the sound. */
 import { type FragmentWriter, fragmentWriters } from '../../../container/fragments.ts'
+import { durationOfAac } from '../../../media/aac.ts'
 import type { AudioTrack, VideoTrack } from '../../../media/catalog.ts'
 import { parseCodec } from '../../../media/codec.ts'
 import type { Frame } from '../../../media/frame.ts'
@@ -21,6 +22,7 @@ interface Lane {
   /** Element time at which what was put in ends, microseconds. */
   end: number | undefined
   codec: string
+  sampleRate: number
   /** A packet that fills a missing one. */
   silent: Uint8Array | undefined
 }
@@ -122,7 +124,7 @@ export class SourceTracks {
       })
       return
     }
-    const time = lane.times.place(timestamp, soundDuration(frame))
+    const time = lane.times.place(timestamp, soundDuration(lane, frame))
     if (time === undefined) return
     if (lane.codec === 'opus') lane.silent = silentOpus(frame.data)
     this.#fill(lane, { timestamp: micros(time.timestamp - time.silence), duration: time.silence })
@@ -226,12 +228,20 @@ export class SourceTracks {
   }
 }
 
-const described = (track: VideoTrack | AudioTrack): Pick<Lane, 'times' | 'codec' | 'silent'> => ({
+const described = (
+  track: VideoTrack | AudioTrack,
+): Pick<Lane, 'times' | 'codec' | 'sampleRate' | 'silent'> => ({
   times: track.kind === 'video' ? new PictureTimes(track.frameRate) : new SoundTimes(),
   codec: parseCodec(track.codec).family,
+  sampleRate: track.kind === 'audio' ? track.sampleRate : 0,
   silent: undefined,
 })
 
-/** Opus says itself how long it plays; other sound has 1,024 samples where nothing else is said. */
-const soundDuration = ({ duration, data }: Frame): Micros =>
-  duration ?? micros(durationOfOpus(data) ?? 21_333)
+/** Sound says itself how long it plays; what some muxers say of it leaves holes. */
+function soundDuration(
+  { codec, sampleRate }: Pick<Lane, 'codec' | 'sampleRate'>,
+  { duration, data }: Frame,
+): Micros {
+  if (codec === 'aac') return micros(durationOfAac(sampleRate))
+  return micros(durationOfOpus(data) ?? duration ?? 20_000)
+}
