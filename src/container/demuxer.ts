@@ -31,6 +31,8 @@ export const demuxLimits = {
   skipped: 64 * 1024 * 1024,
   /** Bytes of a codec's configuration: the catalog takes 16 KiB of base64. */
   description: 12 * 1024,
+  /** Bytes that a container may cut off the front of every frame. */
+  stripped: 256,
   /** Tracks, as many as a catalog takes. */
   tracks: 16,
   /** Frames, and their bytes, that wait for every track's first keyframe. */

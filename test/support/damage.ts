@@ -27,22 +27,21 @@ const extremes = [
   [0x01, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
 ].map(bytes => Uint8Array.from(bytes))
 
-/** Positions as parts of the length, so that they fit any input; most in front, where the headers are. */
-const place = fc
-  .tuple(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), fc.constantFrom(1, 1, 3))
-  .map(([part, power]) => part ** power)
+/** A part of a whole: as an integer, since among doubles as many lie below any number as above it. */
+export const part: fc.Arbitrary<number> = fc.noBias(fc.nat(2 ** 30 - 1)).map(number => number / 2 ** 30)
 
-const damage: fc.Arbitrary<Damage> = fc.oneof(
-  fc.record({ kind: fc.constant('flip' as const), at: place, bit: fc.nat(7) }),
-  fc.record({ kind: fc.constant('set' as const), at: place, bytes: fc.constantFrom(...extremes) }),
-  fc.record({
-    kind: fc.constantFrom('cut' as const, 'double' as const, 'move' as const),
-    at: place,
-    length: fc.oneof(fc.nat(16), fc.nat(3000)),
-    to: place,
-  }),
-  fc.record({ kind: fc.constant('end' as const), at: place }),
-)
+const damageAt = (place: fc.Arbitrary<number>): fc.Arbitrary<Damage> =>
+  fc.oneof(
+    fc.record({ kind: fc.constant('flip' as const), at: place, bit: fc.nat(7) }),
+    fc.record({ kind: fc.constant('set' as const), at: place, bytes: fc.constantFrom(...extremes) }),
+    fc.record({
+      kind: fc.constantFrom('cut' as const, 'double' as const, 'move' as const),
+      at: place,
+      length: fc.oneof(fc.nat(16), fc.nat(3000)),
+      to: part,
+    }),
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), at: place }) },
+  )
 
 function apply(bytes: Uint8Array, damage: Damage): Uint8Array {
   const at = Math.floor(damage.at * bytes.byteLength)
@@ -74,5 +73,23 @@ function apply(bytes: Uint8Array, damage: Damage): Uint8Array {
 /** The same bytes with one to six damages. */
 export const damaged = (bytes: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> =>
   fc
-    .tuple(bytes, fc.array(damage, { minLength: 1, maxLength: 6 }))
+    .tuple(bytes, fc.array(damageAt(part), { minLength: 1, maxLength: 6 }))
     .map(([bytes, damages]) => damages.reduce(apply, bytes))
+
+/** The same, most of it where one of the marks stands or close to it: ids, and the sizes beside them. */
+export function damagedAtMarks(bytes: Uint8Array, marks: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const places: number[] = []
+  for (const mark of marks)
+    for (let at = whole.indexOf(mark); at >= 0; at = whole.indexOf(mark, at + 1)) places.push(at)
+  const near = fc
+    .tuple(fc.nat(places.length - 1), fc.integer({ min: -4, max: 24 }))
+    .map(
+      ([mark, by]) =>
+        Math.min(Math.max(0, (places[mark] ?? 0) + by), bytes.byteLength - 1) / bytes.byteLength,
+    )
+  const place = fc.oneof({ weight: 3, arbitrary: fc.noBias(near) }, { weight: 1, arbitrary: part })
+  return fc
+    .array(damageAt(place), { minLength: 1, maxLength: 6 })
+    .map(damages => damages.reduce(apply, bytes))
+}

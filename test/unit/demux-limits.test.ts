@@ -27,6 +27,7 @@ import {
   simpleBlock,
   timestamp,
   tracks,
+  unsigned,
   videoTrack,
 } from '../support/ebml-writer.ts'
 import { opusPacket, vp8Frame } from '../support/frames.ts'
@@ -131,6 +132,22 @@ describe('a description has a limit', () => {
     assert.equal(demuxWhole(entry(most)).frames.length, 0)
     assert.match(refusal(entry(more)), /^BAD_CONTAINER: .* too large a configuration/)
   })
+})
+
+it('what a container cuts off its frames has a limit', () => {
+  const stripping = (size: number): Uint8Array =>
+    master(ids.contentEncodings, [
+      master(ids.contentEncoding, [
+        master(ids.contentCompression, [
+          unsigned(ids.contentCompAlgo, 3),
+          element(ids.contentCompSettings, vp8Frame(true, size)),
+        ]),
+      ]),
+    ])
+  const stream = (size: number): Uint8Array =>
+    webm(tracks(videoTrack(1, 'V_VP8', stripping(size))), simpleBlock(1, 0, Uint8Array.of(1)))
+  assert.equal(demuxWhole(stream(demuxLimits.stripped)).frames[0]?.data.byteLength, demuxLimits.stripped + 1)
+  assert.match(refusal(stream(demuxLimits.stripped + 1)), /^BAD_CONTAINER: .* in common/)
 })
 
 describe('the number of tracks has a limit', () => {

@@ -109,7 +109,10 @@ function strippedOf(data: Uint8Array | undefined, number: number): Uint8Array | 
       'UNSUPPORTED_CODEC',
       `Track ${number} is compressed or encrypted by its container`,
     )
-  return how.get(ids.contentCompSettings)?.slice()
+  const stripped = how.get(ids.contentCompSettings)
+  if ((stripped?.byteLength ?? 0) > demuxLimits.stripped)
+    bad(`Track ${number} has over ${demuxLimits.stripped} bytes in common to all its frames`)
+  return stripped?.slice()
 }
 
 /** The last of each element counts. */
