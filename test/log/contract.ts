@@ -310,6 +310,16 @@ export function logContract(name: string, open: OpenLog): void {
         )
       })
 
+      it('gets every record in its order, however many appends are under way', limit, async () => {
+        const topic = await freshTopic()
+        using tail = new TailReader(log, topic, zero)
+        await log.append(topic, [record('0')])
+        await tail.until(1)
+        await appendEach(topic, numbers(1, 2001))
+        await tail.until(2001)
+        assert.deepEqual(tail.values, numbers(0, 2001))
+      })
+
       it('gets from the end only what comes later', limit, async () => {
         const topic = await freshTopic()
         await appendEach(topic, numbers(0, 3))

@@ -171,6 +171,7 @@ class EmbeddedLog implements Log {
     const found = this.#get(topic)
     const { number, compact } = found.stored
     const first = found.next
+    if (records.length === 0) return first as Offset
     const encoded = records.map(encodeRecord)
     const bytes = encoded.reduce((sum, { byteLength }) => sum + byteLength, 0)
     if (found.waitingBytes + bytes > this.#maxWaitingBytes) {
@@ -190,11 +191,13 @@ class EmbeddedLog implements Log {
           if (compact) this.#supersede(found, written)
         }),
       )
-    } finally {
+    } catch (error) {
       found.waitingBytes -= bytes
+      await found.settled(first, next, [])
+      throw error
     }
-    // Commits resolve in the order in which their batches were made.
-    found.committed(written, next)
+    await found.settled(first, next, written)
+    found.waitingBytes -= bytes
     return first as Offset
   }
 

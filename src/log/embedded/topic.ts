@@ -12,6 +12,12 @@ export interface StoredTopic {
   readonly retention?: number
 }
 
+interface Commit {
+  readonly next: number
+  readonly records: readonly LogRecord[]
+  readonly resolve: () => void
+}
+
 export class EmbeddedTopic {
   readonly topic: Topic
   readonly stored: StoredTopic
@@ -24,6 +30,8 @@ export class EmbeddedTopic {
   /** Compact topics only: the offset that holds each key. */
   readonly offsetOfKey = new Map<string, number>()
   readonly #tails = new Set<EmbeddedTail>()
+  /** Commits that were told of before an earlier one, by their first offset; `waitingBytes` bounds them. */
+  readonly #settled = new Map<number, Commit>()
 
   constructor(topic: Topic, stored: StoredTopic, next: number) {
     this.topic = topic
@@ -32,10 +40,22 @@ export class EmbeddedTopic {
     this.end = next
   }
 
-  committed(records: readonly LogRecord[], end: number): void {
-    this.end = end
-    const chunk: Chunk = { records, next: end as Offset, end: end as Offset }
-    for (const tail of this.#tails) tail.offer(chunk)
+  /**
+   * A commit is done, or has failed and leaves a hole. The store commits in order and tells of it in any: what is told
+   * early waits for what was appended before it.
+   * @returns when all up to it have been told of
+   */
+  settled(first: number, next: number, records: readonly LogRecord[]): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#settled.set(first, { next, records, resolve })
+    for (let commit = this.#settled.get(this.end); commit; commit = this.#settled.get(this.end)) {
+      this.#settled.delete(this.end)
+      this.end = commit.next
+      const chunk: Chunk = { records: commit.records, next: this.end as Offset, end: this.end as Offset }
+      if (commit.records.length > 0) for (const tail of this.#tails) tail.offer(chunk)
+      commit.resolve()
+    }
+    return promise
   }
 
   follow(from: Offset, sink: TailSink, readAt: (from: Offset) => Chunk): EmbeddedTail {
