@@ -149,11 +149,11 @@ export const errorKinds = {
     false,
     'Write to a .mkv file: it takes VP8, VP9, AV1, H.264, Opus and AAC.',
   ),
-  TRACKS_CHANGED: kind(
+  CANNOT_GO_ON: kind(
     409,
     1011,
     true,
-    'Start again, or write to a file: what cannot go on in it goes on in a second one.',
+    'Start again, or write to a file: what has no place in it goes on in a second one.',
   ),
   INTERNAL: kind(500, 1011, false, 'This is a defect. The log of the gateway has the details.'),
 } as const satisfies Record<string, ErrorKind>

@@ -43,13 +43,16 @@ export async function watch(name: string, options: WatchOptions): Promise<void> 
     open: async number => {
       if (number === 1) return first
       if (!isStream) return openNextFile(output, number, { force })
-      throw new FramelogError('TRACKS_CHANGED', 'The standard output cannot go on with other tracks')
+      throw new FramelogError('CANNOT_GO_ON', 'The standard output has no place for what comes now')
     },
     onNote: note => report.note(note),
     onFinished: file => report.note(`${file.name}: ${figures(file)}`),
   })
-  const onState = (state: FeedState, reason = ''): void =>
-    report.note(`${id} ${tellState[state]}${reason && ` (${reason})`}.`)
+  const onState = (state: FeedState, reason = ''): void => {
+    const isRecording = state === 'ended' && !recorder.hasBegun
+    const what = isRecording ? 'is over, its recording comes' : tellState[state]
+    report.note(`${id} ${what}${reason && ` (${reason})`}.`)
+  }
   const feed = new Feed({ url, id, from, onState })
   const unhook = stopOnSignal(feed, report, isStream)
 
@@ -103,6 +106,7 @@ function stopOnSignal(feed: Feed, report: Report, isStream: boolean): () => void
   }
   const stop = (): void => {
     unhook()
+    report.note('finishing; a second signal ends it at once.')
     feed.close()
     if (!isStream) return
     timer = setTimeout(() => {

@@ -12,29 +12,39 @@ export interface RunningWatch {
   readonly bytes: () => Buffer
   /** Resolves when its standard error has matched. @throws where it ends before */
   said(pattern: RegExp): Promise<void>
-  /** Resolves when its standard output has grown to so many bytes. @throws where it ends before */
-  wrote(bytes: number): Promise<void>
+  /** Resolves when its standard output has a property. @throws where it ends before */
+  wrote(isEnough: (bytes: Buffer) => boolean): Promise<void>
+  /** Begins to read its standard output, where that was held back. */
+  read(): void
   signal(signal: NodeJS.Signals): void
+  /** Closes the reading end of its standard output. */
+  leave(): void
   /** Its exit code, or the signal that ended it. */
   ended(): Promise<number | NodeJS.Signals>
 }
 
-export function startWatch(args: readonly string[]): RunningWatch {
-  const child = spawn(process.execPath, [join(root, 'bin/framelog.js'), 'watch', ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+export interface WatchProcess {
+  /** False for a reader that takes nothing until it is told to. */
+  readonly reads?: boolean
+  /** Largest file that it may write, in blocks of 1024 bytes. */
+  readonly fileBlocks?: number
+}
+
+export function startWatch(args: readonly string[], options: WatchProcess = {}): RunningWatch {
+  const { reads = true, fileBlocks } = options
+  const command = [process.execPath, join(root, 'bin/framelog.js'), 'watch', ...args]
+  const [program = '', ...rest] =
+    fileBlocks === undefined ? command : ['bash', '-c', `ulimit -f ${fileBlocks}; exec "$0" "$@"`, ...command]
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
   const end = (): void => void child.kill('SIGKILL')
   process.once('exit', end)
   let errors = ''
   const chunks: Buffer[] = []
-  let length = 0
+  const onData = (data: Buffer): void => void chunks.push(data)
   child.stderr.on('data', data => {
     errors += data
   })
-  child.stdout.on('data', (data: Buffer) => {
-    chunks.push(data)
-    length += data.byteLength
-  })
+  if (reads) child.stdout.on('data', onData)
   const closed = once(child, 'close').then(([code, signal]) => {
     process.removeListener('exit', end)
     return (code ?? signal) as number | NodeJS.Signals
@@ -49,8 +59,10 @@ export function startWatch(args: readonly string[]): RunningWatch {
     errors: () => errors,
     bytes: () => Buffer.concat(chunks),
     said: pattern => until(() => pattern.test(errors), child.stderr, `it said ${pattern}`),
-    wrote: bytes => until(() => length >= bytes, child.stdout, `it wrote ${bytes} bytes`),
+    wrote: isEnough => until(() => isEnough(Buffer.concat(chunks)), child.stdout, 'it wrote enough'),
+    read: () => void child.stdout.on('data', onData),
     signal: signal => void child.kill(signal),
+    leave: () => void child.stdout.destroy(),
     ended: () => closed,
   }
 }

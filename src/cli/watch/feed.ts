@@ -98,7 +98,7 @@ export class Feed {
   #frameAt = 0
   #pingedAt = 0
   #paused = false
-  /** Whether the gateway may have passed over frames because of a pause here, and which one it was asked for then. */
+  /** Whether the gateway may have passed over frames because of a pause here, and after which one they were asked for. */
   #hasPaused = false
   #askedAgain: number | undefined
   /** Of the frames that come, and the one that its frames are still to be told by. */
@@ -234,7 +234,8 @@ export class Feed {
         this.#frame(message)
         return
       case 'gap':
-        this.#gap(socket, message)
+        if (!this.#askAgain(socket))
+          this.#push({ kind: 'gap', frames: message.frames, reason: message.reason })
         return
       case 'state':
         this.#setState(message.state, message.reason)
@@ -242,6 +243,7 @@ export class Feed {
         this.#checkOver()
         return
       case 'end':
+        if (this.#askAgain(socket)) return
         this.#ended = true
         this.#checkOver()
         return
@@ -275,16 +277,16 @@ export class Feed {
   }
 
   /**
-   * Frames that will not come. Where the gateway passed over them because this side took nothing, the log has them
-   * still: they are asked for, once.
+   * A gateway passes over frames that this side was too slow for, and ends without a word about the last of them. The
+   * log has them still: they are asked for, once.
    */
-  #gap(socket: WebSocket, { frames, reason }: MessageOf<'gap'>): void {
+  #askAgain(socket: WebSocket): boolean {
     const { offset } = this.#resume
-    if (this.#hasPaused && offset !== undefined && this.#askedAgain !== offset) {
-      this.#askedAgain = offset
-      this.#leave(socket)
-      this.#connect()
-    } else this.#push({ kind: 'gap', frames, reason })
+    if (!this.#hasPaused || offset === undefined || this.#askedAgain === offset) return false
+    this.#askedAgain = offset
+    this.#leave(socket)
+    this.#connect()
+    return true
   }
 
   #push(item: FeedItem): void {

@@ -1,11 +1,13 @@
 /**
- * One file: lanes in, a container's bytes out, by mediabunny. Held in memory are what the container makes wait
- * (a second or two, see `patience`) and its index.
+ * One file: lanes in, a container's bytes out, by mediabunny. Held in memory are its index, and frames that wait
+ * for those of other tracks to stand in order with them.
  */
 import {
   EncodedAudioPacketSource,
   EncodedPacket,
   EncodedVideoPacketSource,
+  Logging,
+  LogLevel,
   MkvOutputFormat,
   Mp4OutputFormat,
   Output,
@@ -18,11 +20,22 @@ import { type Micros, micros, type TrackName } from '../../units.ts'
 import type { Container } from './container.ts'
 import type { Destination } from './destination.ts'
 import type { Lane } from './lane.ts'
+import { holdBack } from './order.ts'
 
 export const fileLimits = {
   /** Bytes on their way to the disk or the pipe before frames wait. */
   writing: 1024 * 1024,
+  /** How long a track may be silent until the others go on without it, microseconds: on a disk, and where somebody watches. */
+  silentOnDisk: 10_000_000,
+  silentLive: 1_000_000,
+  /** The same in bytes of the others. */
+  silentBytes: 16 * 1024 * 1024,
+  /** How far back a track may begin again that was silent: what a Matroska cluster spans, less a little. Microseconds. */
+  back: 25_000_000,
 } as const
+
+// It would write into the standard output, where there may be media.
+Logging.level = LogLevel.Silent
 
 /** One frame as the file is to hold it. */
 export interface FilePacket {
@@ -49,6 +62,10 @@ interface OpenLane {
   newest: number
   /** Of the newest frame, measured where it is not told. */
   duration: number
+  /** Bytes of the other lanes since its newest frame. */
+  behind: number
+  /** The others go on without it. */
+  isSilent: boolean
 }
 
 export class MediaFile {
@@ -57,6 +74,7 @@ export class MediaFile {
   readonly #lanes = new Map<TrackName, OpenLane>()
   #bytes = 0
   #end = 0
+  #frames = 0
 
   /**
    * @param lanes with their descriptions; an in-band one has that of its first keyframe
@@ -70,12 +88,29 @@ export class MediaFile {
     })
     for (const lane of lanes) {
       const source = this.#addTrack(lane)
-      this.#lanes.set(lane.name, { lane, source, frames: 0, floor: 0, newest: 0, duration: 0 })
+      this.#lanes.set(lane.name, {
+        lane,
+        source,
+        frames: 0,
+        floor: 0,
+        newest: 0,
+        duration: 0,
+        behind: 0,
+        isSilent: false,
+      })
     }
   }
 
   get name(): string {
     return this.#destination.name
+  }
+
+  get appendOnly(): boolean {
+    return this.#destination.appendOnly
+  }
+
+  get frames(): number {
+    return this.#frames
   }
 
   /** That have left for the disk or the pipe. */
@@ -111,17 +146,39 @@ export class MediaFile {
     const { lane, source } = open
     const key = isEntry(lane, packet.keyframe)
     if (key && open.frames > 0) open.floor = open.newest
+    if (open.isSilent) open.floor = Math.max(open.floor, this.#end - fileLimits.back)
+    this.#wait(open, true)
     // A clock that goes backwards stands still instead: containers have no place for what comes before its GOP.
     const timestamp = Math.max(packet.timestamp, open.floor)
     const step = timestamp - open.newest
     open.duration = packet.duration ?? (open.frames > 0 && step > 0 ? step : usualDuration(lane))
     open.frames += 1
+    this.#frames += 1
     open.newest = Math.max(open.newest, timestamp)
     this.#end = Math.max(this.#end, timestamp + open.duration)
+    this.#leaveSilent(open, packet.data.byteLength)
     await source.add(
       new EncodedPacket(lane.pack(packet.data), key ? 'key' : 'delta', timestamp / 1e6, open.duration / 1e6),
     )
     return true
+  }
+
+  /** A picture that does not change, or a sound that is switched off, must not hold the rest of the broadcast. */
+  #leaveSilent(heard: OpenLane, bytes: number): void {
+    heard.behind = 0
+    const patience = fileLimits[this.#destination.appendOnly ? 'silentLive' : 'silentOnDisk']
+    for (const open of this.#lanes.values()) {
+      if (open === heard || open.isSilent) continue
+      open.behind += bytes
+      if (heard.newest - open.newest > patience || open.behind > fileLimits.silentBytes)
+        this.#wait(open, false)
+    }
+  }
+
+  #wait(open: OpenLane, wanted: boolean): void {
+    if (open.isSilent !== wanted) return
+    open.isSilent = !wanted
+    holdBack(this.#output, [...this.#lanes.keys()].indexOf(open.lane.name), wanted)
   }
 
   /** Writes what is still held, and the index. */

@@ -10,12 +10,21 @@ import { carriedDescription, goesOn, type Lane, lanesOf, sameBytes } from './lan
 import { type LaneCount, MediaFile } from './media-file.ts'
 import { type Arrival, Opening } from './opening.ts'
 
+export const recorderLimits = {
+  /** Frames of one MP4, whose index is held in memory until its end; what follows goes on in another. */
+  mp4Frames: 1_000_000,
+  /** Time without frames in one file, microseconds: players and the fields of an MP4 end somewhere. */
+  hole: 6 * 3600 * 1_000_000,
+} as const
+
 export interface RecorderOptions {
   readonly container: Container
-  /** The next place to write to, from 1 on. @throws FramelogError TRACKS_CHANGED where there is only one */
+  /** The next place to write to, from 1 on. @throws FramelogError CANNOT_GO_ON where there is only one */
   readonly open: (number: number) => Promise<Destination>
   /** Media time after which enough is written. */
   readonly duration: Micros | undefined
+  /** In place of the limit. */
+  readonly mp4Frames?: number
   readonly onNote: (note: string) => void
   readonly onFinished: (file: FileReport) => void
 }
@@ -99,8 +108,11 @@ export class Recorder {
 
   /** Leaves the file as it is, after an error. */
   async abandon(): Promise<void> {
-    await this.#file?.abandon()
+    const file = this.#file
+    if (file === undefined) return
     this.#file = undefined
+    await file.abandon()
+    this.#options.onFinished(reportOf(file))
   }
 
   /** The first frames are here: a file is opened where there is none, and they are written. */
@@ -112,6 +124,8 @@ export class Recorder {
     const file = this.#file
     if (file !== undefined && !opening.lanes.every(lane => fits(lane, file.lane(lane.name), true)))
       await this.#goOn('its tracks have changed')
+    if (file !== undefined && this.#isHole(this.#resumeAt(opening.time)))
+      await this.#goOn('what follows is hours later')
     if (this.#file === undefined) {
       await this.#open(opening.lanes)
       this.#shift = -first
@@ -126,6 +140,11 @@ export class Recorder {
     const end = this.#file?.duration ?? 0
     if (this.#newest?.time === undefined || time === undefined) return end
     return Math.max(end, this.#newest.timestamp + (time - this.#newest.time) * 1000)
+  }
+
+  #isHole(timestamp: number): boolean {
+    const file = this.#file
+    return file !== undefined && !file.appendOnly && timestamp - file.duration > recorderLimits.hole
   }
 
   async #open(lanes: readonly Lane[]): Promise<void> {
@@ -169,6 +188,17 @@ export class Recorder {
       return
     }
     const timestamp = micros(frame.timestamp + this.#shift)
+    if (opensTrack(lane, arrival) && this.#isHole(timestamp)) {
+      await this.#reopen(arrival, 'what follows is hours later')
+      return
+    }
+    if (this.#isFull(lane, frame.keyframe)) {
+      await this.#reopen(
+        arrival,
+        `an index of over ${recorderLimits.mp4Frames} frames is too much for the memory`,
+      )
+      return
+    }
     if (this.#isBeyond(frame.track, timestamp)) return
     const written = await this.#file?.add(frame.track, {
       data: frame.data,
@@ -178,6 +208,13 @@ export class Recorder {
     })
     if (!written) this.undecodable += 1
     this.#newest = { timestamp, time }
+  }
+
+  /** Another file begins with a keyframe of the picture, where there is one. */
+  #isFull(lane: Lane, keyframe: boolean): boolean {
+    const { container, mp4Frames = recorderLimits.mp4Frames } = this.#options
+    if (container !== 'mp4' || !keyframe || (this.#file?.frames ?? 0) < mp4Frames) return false
+    return lane.kind === 'video' || this.#lanes.every(({ kind }) => kind === 'audio')
   }
 
   /** A frame begins another file. */
