@@ -23,21 +23,17 @@ export interface BrowserOptions {
   readonly args?: readonly string[]
 }
 
-export async function launch({
-  camera = true,
-  autoplay = true,
-  args = [],
-}: BrowserOptions = {}): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      ...quiet,
-      ...(camera ? devices : []),
-      `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
-      ...args,
-    ],
-  })
-}
+export const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
+
+export const argumentsOf = ({ camera = true, autoplay = true, args = [] }: BrowserOptions = {}): string[] => [
+  ...quiet,
+  ...(camera ? devices : []),
+  `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
+  ...args,
+]
+
+export const launch = (options: BrowserOptions = {}): Promise<Browser> =>
+  chromium.launch({ executablePath, args: argumentsOf(options) })
 
 /** A page whose errors are collected: those it throws, and those it logs. */
 export interface WatchedPage {

@@ -1,0 +1,56 @@
+/** Tabs that are hidden for a while: what they play when they are shown again is what is live then. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Browser, BrowserContext, Page } from 'puppeteer-core'
+import { type RunningGateway, startGateway } from '../support/gateway.ts'
+import { PageState } from '../support/pages.ts'
+import { launchTabs } from '../support/tabs.ts'
+
+describe('a hidden tab', { timeout: 120_000 }, () => {
+  let gateway: RunningGateway
+  let browser: Browser
+  let window: BrowserContext
+  let front: Page
+
+  before(async () => {
+    gateway = await startGateway({ LOG_LEVEL: 'warn' })
+    browser = await launchTabs()
+    const studio = await (await browser.createBrowserContext()).newPage()
+    await studio.goto(`${gateway.http}/static/index.html?broadcast=camera&autostart=1`)
+    await new PageState(studio as never).until('on air', ({ publisher }) => publisher?.state === 'live')
+    window = await browser.createBrowserContext()
+    front = await window.newPage()
+  })
+  after(async () => {
+    await browser?.close()
+    await gateway?.[Symbol.asyncDispose]()
+  })
+
+  for (const player of ['mse', 'webcodecs']) {
+    for (const muted of [true, false]) {
+      it(`with the ${player} player ${muted ? 'without' : 'with'} sound comes back to the edge`, async () => {
+        const page = await window.newPage()
+        const errors: string[] = []
+        page.on('pageerror', error => errors.push(String(error)))
+        await page.goto(`${gateway.http}/watch/camera?player=${player}${muted ? '&muted=1' : ''}`)
+        const view = new PageState(page as never)
+        const { player: before } = await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 30)
+        await front.bringToFront()
+        assert.equal(await page.evaluate('document.hidden'), true)
+        // Time passes by itself: the gateway tells how much of the broadcast there is.
+        const other = new PageState(front as never)
+        await front.goto(`${gateway.http}/watch/camera?player=webcodecs&muted=1`)
+        const gone = (before?.mediaTime ?? 0) + 5_000_000
+        await other.until('5 s more', ({ player }) => (player?.mediaTime ?? 0) > gone)
+        await page.bringToFront()
+        const { player: shown } = await view.until(
+          'the edge',
+          ({ player }) => (player?.mediaTime ?? 0) > gone && (player?.lagMs ?? 1e9) < 1500,
+        )
+        await view.until('more pictures', ({ player }) => (player?.painted ?? 0) > (shown?.painted ?? 0) + 15)
+        assert.deepEqual([shown?.errors, errors, shown?.lost], [[], [], 0])
+        await page.close()
+      })
+    }
+  }
+})
