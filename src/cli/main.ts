@@ -29,7 +29,11 @@ program
   .description('Write a broadcast into a file that players open, or to the standard output.')
   .argument('<id>', 'of the broadcast; one that has not begun is waited for')
   .requiredOption('-o, --output <file>', 'a .webm, .mkv or .mp4 file, or - for the standard output')
-  .option('--from <position>', 'live, start, a span such as -30s, an ISO time, or @ and an offset', 'live')
+  .option(
+    '--from <position>',
+    'live (of one that is over: all of it), start, a span such as -30s, an ISO time, or @ and an offset',
+    'live',
+  )
   .option('--duration <span>', 'how much of it, such as 10s or 5m (default: until it ends)')
   .option('--format <format>', 'webm, mkv or mp4, whatever the name of the file (default for -: mkv)')
   .option('--force', 'write over a file that is there already')

@@ -19,7 +19,7 @@ export interface WatchOptions {
 }
 
 export const watchLimits = {
-  /** Milliseconds that finishing may take where the reader of a pipe takes nothing. */
+  /** Milliseconds that finishing may take where it waits for the reader of a pipe. */
   finish: 30_000,
 } as const
 
@@ -106,11 +106,11 @@ function stopOnSignal(feed: Feed, report: Report, isStream: boolean): () => void
   }
   const stop = (): void => {
     unhook()
-    report.note('finishing; a second signal ends it at once.')
+    report.note('Finishing; a second signal ends it at once.')
     feed.close()
     if (!isStream) return
     timer = setTimeout(() => {
-      report.note(`The reader of the output took nothing for ${watchLimits.finish / 1000} s.`)
+      report.note(`The reader of the output has not taken the rest within ${watchLimits.finish / 1000} s.`)
       process.exit(1)
     }, watchLimits.finish)
   }

@@ -48,7 +48,7 @@ async function refuses(args: readonly string[], ...patterns: RegExp[]): Promise<
   for (const pattern of patterns) assert.match(lines.at(-1) ?? '', pattern)
 }
 
-describe('an output that cannot be', { timeout: 120_000 }, () => {
+describe('an output that cannot be', { timeout: 240_000 }, () => {
   it('a file that is there already, which stays as it is, unless --force is given', async () => {
     const path = join(folder, 'there.webm')
     writeFileSync(path, 'mine')
@@ -113,7 +113,7 @@ describe('an output that cannot be', { timeout: 120_000 }, () => {
   it('a codec that the format does not hold', async () => {
     await publish(gateway.ws, 'unheld', h264)
     const path = join(folder, 'unheld.webm')
-    await refuses(['unheld', '-o', path, '--from', 'start'], /avc1/, /webm/, /UNSUPPORTED_CODEC/, /\.mkv/)
+    await refuses(['unheld', '-o', path, '--from', 'start'], /avc1/, /webm/, /UNSUITABLE_FORMAT/, /\.mkv/)
     assert.equal(existsSync(path), false)
   })
 })
@@ -149,7 +149,7 @@ describe('a request that cannot be met', { timeout: 60_000 }, () => {
 
 const times = ({ source }: RegExp, n: number): RegExp => new RegExp(`(${source}[^]*){${n}}`)
 
-describe('a gateway that is killed and comes back', { timeout: 120_000 }, () => {
+describe('a gateway that is killed and comes back', { timeout: 240_000 }, () => {
   it('costs no frame and repeats none, live', async () => {
     const env = { DATA_DIR: join(folder, 'live'), HTTP_PORT: String(await freePort()), LOG_LEVEL: 'warn' }
     let running = await startGateway(env)
@@ -211,7 +211,7 @@ describe('a gateway that is killed and comes back', { timeout: 120_000 }, () => 
   })
 })
 
-describe('a reader that is slower than the broadcast', { timeout: 120_000 }, () => {
+describe('a reader that is slower than the broadcast', { timeout: 240_000 }, () => {
   /** Larger than all that holds frames on their way: pipes, sockets, this process, the gateway. */
   const heavy = (): Frame[] =>
     repeated(vp8, 40).map(frame => (frame.track === 'video' ? { ...frame, data: padded(frame.data) } : frame))
@@ -239,7 +239,7 @@ describe('a reader that is slower than the broadcast', { timeout: 120_000 }, () 
     const watch = startWatch(['stuck', '-o', '-', '--from', 'start', '--url', gateway.http], { reads: false })
     await watch.said(/recording comes/)
     watch.signal('SIGINT')
-    await watch.said(/finishing/)
+    await watch.said(/Finishing/)
     watch.signal('SIGINT')
     assert.equal(await watch.ended(), 'SIGINT')
   })

@@ -37,7 +37,11 @@ async function publish(id: string, media: Media): Promise<void> {
 /** Resolves when a file has so many bytes. */
 async function grown(path: string, bytes: number): Promise<void> {
   const changes = watchFiles(folder)
-  while (!existsSync(path) || (await stat(path)).size < bytes) await once(changes, 'change')
+  for (;;) {
+    const change = once(changes, 'change')
+    if (existsSync(path) && (await stat(path)).size >= bytes) break
+    await change
+  }
   changes.close()
 }
 
@@ -76,7 +80,7 @@ function assertSame(file: Probe, media: Media, { from = 0, within = matroskaStep
   assert.ok(Math.abs(file.duration - expected) < 0.04, `${file.duration} s, not ${expected}`)
 }
 
-describe('a recording comes out of the log as it went in', { timeout: 120_000 }, () => {
+describe('a recording comes out of the log as it went in', { timeout: 240_000 }, () => {
   const kinds = [
     { name: 'vp8-opus', extension: 'webm', video: encoders.vp8, audio: encoders.opus },
     { name: 'vp9', extension: 'webm', video: encoders.vp9 },
@@ -86,6 +90,7 @@ describe('a recording comes out of the log as it went in', { timeout: 120_000 },
     { name: 'h264-b-aac', extension: 'mkv', video: encoders.h264WithB, audio: encoders.aac },
     { name: 'annexb-opus', extension: 'mkv', video: encoders.h264, audio: encoders.opus, annexB: true },
     { name: 'annexb-b-aac', extension: 'mp4', video: encoders.h264WithB, audio: encoders.aac, annexB: true },
+    { name: 'adts', extension: 'mp4', audio: encoders.aac, through: 'aac' },
     { name: 'opus', extension: 'webm', audio: encoders.opus },
   ]
   for (const { name, extension, ...options } of kinds) {
@@ -105,7 +110,7 @@ describe('a recording comes out of the log as it went in', { timeout: 120_000 },
   }
 })
 
-describe('watching live', { timeout: 120_000 }, () => {
+describe('watching live', { timeout: 240_000 }, () => {
   it('waits for a broadcast that has not begun, and has it from its first frame to its last', async () => {
     const path = join(folder, 'awaited.webm')
     const watch = startWatch(['awaited', '-o', path, ...url()])
@@ -165,7 +170,7 @@ describe('watching live', { timeout: 120_000 }, () => {
   })
 })
 
-describe('the standard output', { timeout: 120_000 }, () => {
+describe('the standard output', { timeout: 240_000 }, () => {
   for (const [name, args, media, format, within] of [
     ['as WebM', ['--format', 'webm'], () => vp8, /webm/, matroskaStep],
     ['as Matroska where nothing is asked for', [], () => h264, /matroska/, matroskaStep],
@@ -232,7 +237,7 @@ describe('the standard output', { timeout: 120_000 }, () => {
   })
 })
 
-describe('what cannot go on in one file', { timeout: 120_000 }, () => {
+describe('what cannot go on in one file', { timeout: 240_000 }, () => {
   const larger = (size: string): Promise<Media> =>
     makeMedia(folder, { video: encoders.vp8, audio: encoders.opus, seconds: 1, size })
 

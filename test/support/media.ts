@@ -22,8 +22,8 @@ export interface MediaOptions {
   readonly audio?: readonly string[]
   readonly seconds?: number
   readonly size?: string
-  /** Of the file that ffmpeg writes. */
-  readonly extension?: string
+  /** Extension of the file that ffmpeg writes. */
+  readonly through?: string
   /** H.264 as a byte stream with start codes. */
   readonly annexB?: boolean
 }
@@ -55,8 +55,8 @@ let made = 0
 
 /** @param folder where ffmpeg may write */
 export async function makeMedia(folder: string, options: MediaOptions): Promise<Media> {
-  const { video, audio, seconds = 2, size = '320x180', extension = 'mkv', annexB = false } = options
-  const path = join(folder, `made-${made++}.${extension}`)
+  const { video, audio, seconds = 2, size = '320x180', through = 'mkv', annexB = false } = options
+  const path = join(folder, `made-${made++}.${through}`)
   const inputs = [
     ...(video ? ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=30:duration=${seconds}`] : []),
     ...(audio ? ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${seconds}`] : []),

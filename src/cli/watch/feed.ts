@@ -50,6 +50,12 @@ export const feedLimits = {
 
 export type FeedState = 'connecting' | 'reconnecting' | BroadcastState
 
+/** Frames that will not come. */
+interface Gap {
+  readonly kind: 'gap'
+  readonly frames: number
+}
+
 export type FeedItem =
   | { readonly kind: 'catalog'; readonly session: string; readonly catalog: Catalog }
   | {
@@ -59,7 +65,7 @@ export type FeedItem =
       /** Of its record: the gateway's wall clock. */
       readonly time: Millis | undefined
     }
-  | { readonly kind: 'gap'; readonly frames: number; readonly reason: string }
+  | Gap
 
 export interface FeedOptions {
   /** The gateway's address, http or https. */
@@ -104,6 +110,8 @@ export class Feed {
   /** Of the frames that come, and the one that its frames are still to be told by. */
   #session = 'unnamed'
   #untold: Catalog | undefined
+  /** Before the next frame; where that one is had already, so is the gap. */
+  #gap: Gap | undefined
   /** The gateway has said that no frame follows; and, on this connection, that the broadcast is over. */
   #ended = false
   #toldEnded = false
@@ -235,7 +243,7 @@ export class Feed {
         return
       case 'gap':
         if (!this.#askAgain(socket))
-          this.#push({ kind: 'gap', frames: message.frames, reason: message.reason })
+          this.#gap = { kind: 'gap', frames: message.frames + (this.#gap?.frames ?? 0) }
         return
       case 'state':
         this.#setState(message.state, message.reason)
@@ -269,8 +277,11 @@ export class Feed {
   #frame({ frame, relayed }: MessageOf<'frame'>): void {
     this.#frameAt = this.#heardAt
     this.#ended = false
+    const gap = this.#gap
+    this.#gap = undefined
     if (!this.#resume.accept(this.#session, frame.sequence, relayed?.offset)) return
     const session = this.#session
+    if (gap !== undefined) this.#push(gap)
     if (this.#untold !== undefined) this.#push({ kind: 'catalog', session, catalog: this.#untold })
     this.#untold = undefined
     this.#push({ kind: 'frame', session, frame, time: relayed?.time })
@@ -316,7 +327,9 @@ export class Feed {
 
   /** No frame follows, and none will: in a recording of several sessions one end is not the last. */
   #checkOver(): void {
-    if (this.#ended && this.#toldEnded) this.close()
+    if (!this.#ended || !this.#toldEnded) return
+    if (this.#gap !== undefined) this.#push(this.#gap)
+    this.close()
   }
 
   #tick(socket: WebSocket): void {
@@ -365,6 +378,7 @@ export class Feed {
     socket.resume()
     socket.terminate()
     this.#untold = undefined
+    this.#gap = undefined
     return left
   }
 

@@ -15,10 +15,10 @@ import {
   type StreamTargetChunk,
   WebMOutputFormat,
 } from 'mediabunny'
-import { FramelogError } from '../../errors.ts'
+import { FramelogError, toFramelogError } from '../../errors.ts'
 import { type Micros, micros, type TrackName } from '../../units.ts'
 import type { Container } from './container.ts'
-import type { Destination } from './destination.ts'
+import { type Destination, ReaderGone } from './destination.ts'
 import type { Lane } from './lane.ts'
 import { holdBack } from './order.ts'
 
@@ -132,7 +132,7 @@ export class MediaFile {
   }
 
   async start(): Promise<void> {
-    await this.#output.start()
+    await this.#output.start().catch(this.#refused)
   }
 
   /**
@@ -157,9 +157,9 @@ export class MediaFile {
     open.newest = Math.max(open.newest, timestamp)
     this.#end = Math.max(this.#end, timestamp + open.duration)
     this.#leaveSilent(open, packet.data.byteLength)
-    await source.add(
-      new EncodedPacket(lane.pack(packet.data), key ? 'key' : 'delta', timestamp / 1e6, open.duration / 1e6),
-    )
+    const type = key ? 'key' : 'delta'
+    const held = new EncodedPacket(lane.pack(packet.data), type, timestamp / 1e6, open.duration / 1e6)
+    await source.add(held).catch(this.#refused)
     return true
   }
 
@@ -183,13 +183,20 @@ export class MediaFile {
 
   /** Writes what is still held, and the index. */
   async finish(): Promise<void> {
-    await this.#output.finalize()
+    await this.#output.finalize().catch(this.#refused)
   }
 
   /** Lets go of the file as it is. */
   async abandon(): Promise<void> {
     await this.#output.cancel().catch(() => {})
     await this.#destination.close().catch(() => {})
+  }
+
+  /** The library's errors are about what a catalog says of its tracks; those of the destination pass through it. */
+  readonly #refused = (error: unknown): never => {
+    if (error instanceof FramelogError || error instanceof ReaderGone) throw error
+    const { message, cause } = toFramelogError(error)
+    throw new FramelogError('UNSUITABLE_FORMAT', `${this.name} cannot hold what comes: ${message}`, { cause })
   }
 
   #addTrack(lane: Lane): OpenLane['source'] {

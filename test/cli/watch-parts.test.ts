@@ -1,0 +1,266 @@
+/** The parts of `watch`, on bytes and times that are made for them. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { audioSpecificConfig, withoutAdts } from '../../src/cli/watch/aac.ts'
+import { avcCOf, nalUnits, toLengths } from '../../src/cli/watch/avc.ts'
+import { containerOf } from '../../src/cli/watch/container.ts'
+import { openFile, openNextFile } from '../../src/cli/watch/destination.ts'
+import { type FileReport, Recorder, recorderLimits } from '../../src/cli/watch/recorder.ts'
+import { figures, Report } from '../../src/cli/watch/report.ts'
+import { Resume } from '../../src/cli/watch/resume.ts'
+import { type Millis, micros, type Offset, trackName } from '../../src/units.ts'
+import { complaints, encoders, type Media, makeMedia, probe } from '../support/media.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'framelog-watch-parts-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('H.264 for a file', { timeout: 60_000 }, () => {
+  for (const [name, video] of [
+    ['baseline', encoders.h264],
+    ['high', encoders.h264WithB],
+  ] as const) {
+    it(`gets lengths for start codes, and the configuration out of the keyframe: ${name}`, async () => {
+      const options = { video, seconds: 1 }
+      const lengths = await makeMedia(folder, options)
+      const codes = await makeMedia(folder, { ...options, annexB: true })
+      const [track] = lengths.catalog.tracks
+      const [key] = codes.frames
+      assert.ok(track?.kind === 'video' && key)
+      const made = avcCOf(key.data)
+      assert.equal(Buffer.from(made ?? []).toString('base64'), track.description)
+      for (const [i, frame] of codes.frames.entries()) {
+        const expected = Buffer.from(lengths.frames[i]?.data ?? [])
+        const packed = Buffer.from(toLengths(frame.data))
+        assert.deepEqual(packed.subarray(packed.byteLength - expected.byteLength), expected)
+      }
+    })
+  }
+
+  it('has no configuration without parameter sets, and no units without start codes', () => {
+    assert.equal(avcCOf(Uint8Array.of(0, 0, 1, 0x65, 1, 2, 3)), undefined)
+    assert.equal(avcCOf(Uint8Array.of(0, 0, 1, 0x67, 0, 0, 1, 0x68)), undefined)
+    assert.deepEqual(nalUnits(Uint8Array.of(1, 2, 3, 0, 0)), [])
+    assert.deepEqual(nalUnits(new Uint8Array()), [])
+    assert.equal(toLengths(Uint8Array.of(0, 0, 0, 1)).byteLength, 0)
+  })
+
+  it('takes start codes of three and four bytes, and zeros behind a unit', () => {
+    const units = nalUnits(
+      Uint8Array.of(0, 0, 0, 1, 0x67, 9, 0, 0, 0, 0, 1, 0x68, 8, 0, 0, 1, 0x65, 0, 0, 7, 0, 0),
+    )
+    assert.deepEqual(
+      units.map(unit => [...unit]),
+      [
+        [0x67, 9],
+        [0x68, 8],
+        [0x65, 0, 0, 7],
+      ],
+    )
+  })
+})
+
+describe('AAC for a file', () => {
+  it('loses its ADTS headers, and gets the configuration that they told', () => {
+    // AAC-LC, 44.1 kHz, two channels.
+    assert.deepEqual([...(audioSpecificConfig(44_100, 2) ?? [])], [0x12, 0x10])
+    assert.deepEqual([...(audioSpecificConfig(48_000, 1) ?? [])], [0x11, 0x88])
+    assert.equal(audioSpecificConfig(44_000, 2), undefined)
+    assert.deepEqual(
+      [...withoutAdts(Uint8Array.of(0xff, 0xf1, 0x50, 0x80, 1, 0x7f, 0xfc, 0x21, 7))],
+      [0x21, 7],
+    )
+    assert.deepEqual([...withoutAdts(Uint8Array.of(0x21, 7))], [0x21, 7])
+  })
+})
+
+it('a name or an option tells the container', () => {
+  assert.equal(containerOf('a/b.WebM', undefined), 'webm')
+  assert.equal(containerOf('a.b/c.mp4', undefined), 'mp4')
+  assert.equal(containerOf('c.mp4', 'mkv'), 'mkv')
+  assert.equal(containerOf('-', undefined), 'mkv')
+  for (const [path, format] of [
+    ['a.mp4/b', undefined],
+    ['.mp4', undefined],
+    ['b.mov', undefined],
+    ['-', 'ts'],
+  ] as const) {
+    assert.throws(() => containerOf(path, format), { code: 'OUTPUT_FORMAT' })
+  }
+})
+
+describe('what a viewer goes on from', () => {
+  it('is behind the newest frame, of which each comes once in its session', () => {
+    const resume = new Resume()
+    assert.equal(resume.from, undefined)
+    assert.ok(resume.accept('a', 0, 10 as Offset))
+    assert.ok(resume.accept('a', 1, 11 as Offset))
+    assert.equal(resume.from, '@12')
+    assert.ok(!resume.accept('a', 1, 11 as Offset))
+    assert.ok(resume.accept('b', 0, 20 as Offset))
+    assert.ok(!resume.accept('a', 0, 10 as Offset))
+    assert.equal(resume.from, '@21')
+  })
+
+  it('remembers sixteen sessions', () => {
+    const resume = new Resume()
+    for (let i = 0; i <= 16; i++) assert.ok(resume.accept(`s${i}`, 0, i as Offset))
+    assert.ok(!resume.accept('s1', 0, 1 as Offset))
+    assert.ok(resume.accept('s0', 0, 0 as Offset))
+  })
+})
+
+describe('a recorder', { timeout: 60_000 }, () => {
+  let media: Media
+  before(async () => {
+    media = await makeMedia(folder, { video: encoders.vp8, audio: encoders.opus, seconds: 1 })
+  })
+
+  const start = Date.parse('2030-01-01T00:00:00Z')
+  let made = 0
+
+  const open = (extension: 'webm' | 'mp4', options: { mp4Frames?: number } = {}) => {
+    const path = join(folder, `recorder-${made++}.${extension}`)
+    const files: FileReport[] = []
+    const recorder = new Recorder({
+      container: extension,
+      duration: undefined,
+      open: number =>
+        number === 1 ? openFile(path, { force: false }) : openNextFile(path, number, { force: false }),
+      onNote: () => {},
+      onFinished: file => files.push(file),
+      ...options,
+    })
+    const session = async (name: string, at: number, frames = media.frames): Promise<void> => {
+      await recorder.catalog(name, media.catalog)
+      for (const [i, frame] of frames.entries()) {
+        const time = (start + at + frame.timestamp / 1000) as Millis
+        await recorder.frame({ frame: { ...frame, sequence: i }, time })
+      }
+    }
+    return { path, files, recorder, session }
+  }
+
+  it('puts as much time between two sessions as lies between their records', async () => {
+    const { path, recorder, session } = open('webm')
+    await session('first', 0)
+    await session('second', 5000)
+    await recorder.finish()
+    const { video, audio } = await probe(path)
+    assert.equal(video.length + audio.length, media.frames.length * 2)
+    for (const packets of [video, audio]) {
+      const apart = (packets[packets.length / 2]?.pts ?? 0) - (packets[0]?.pts ?? 0)
+      assert.ok(Math.abs(apart - 5) < 0.03, `${apart} s`)
+    }
+    assert.equal(await complaints(path), '')
+  })
+
+  it('lets a session begin at the end where the records say that it began before', async () => {
+    const { path, recorder, session } = open('webm')
+    await session('first', 0)
+    await session('second', -60_000)
+    await recorder.finish()
+    const { video } = await probe(path)
+    const half = video.length / 2
+    const step = (video[half]?.pts ?? 0) - (video[half - 1]?.pts ?? 0)
+    assert.ok(step > 0 && step < 0.1, `${step} s`)
+  })
+
+  it('begins another file after hours without frames', async () => {
+    const { files, recorder, session } = open('webm')
+    await session('first', 0)
+    await session('second', recorderLimits.hole / 1000 + 10_000)
+    await recorder.finish()
+    assert.equal(files.length, 2)
+    for (const { name, duration } of files) {
+      assert.ok(duration < 1_200_000)
+      assert.equal(await complaints(name), '')
+    }
+  })
+
+  it('begins another MP4 at a keyframe before the index of one is too large', async () => {
+    const { files, recorder, session } = open('mp4', { mp4Frames: 50 })
+    await session('first', 0)
+    await session('second', 2000)
+    await recorder.finish()
+    assert.equal(files.length, 2)
+    let frames = 0
+    for (const { name } of files) {
+      const { video, audio } = await probe(name)
+      frames += video.length + audio.length
+      assert.equal(video[0]?.keyframe, true)
+      assert.equal(await complaints(name), '')
+    }
+    assert.equal(frames, media.frames.length * 2)
+  })
+
+  it('keeps frames whose clock goes backwards, or is late, or far ahead', async () => {
+    const { path, recorder, session } = open('webm')
+    const shift = (i: number): number => (i % 6 === 5 && i > 30 ? -1e12 : i % 3 === 0 ? 40_000_000 : 0)
+    const mad = media.frames.map((frame, i) => ({ ...frame, timestamp: micros(frame.timestamp + shift(i)) }))
+    await session('first', 0, mad)
+    await recorder.finish()
+    const { video, audio } = await probe(path)
+    assert.equal(video.length + audio.length, media.frames.length)
+  })
+
+  it('leaves out what comes before the first keyframe, and frames of tracks that it has no place for', async () => {
+    const { path, recorder } = open('webm')
+    await recorder.catalog('first', {
+      version: 1,
+      tracks: [...media.catalog.tracks, { name: trackName('boxes'), kind: 'data' }],
+    })
+    const videos = media.frames.filter(({ track }) => track === 'video')
+    const delta = videos[1]
+    const key = videos[0]
+    assert.ok(delta && key)
+    const time = start as Millis
+    await recorder.frame({ frame: { ...delta, sequence: 0 }, time })
+    await recorder.frame({ frame: { ...key, track: trackName('boxes'), sequence: 1 }, time })
+    await recorder.frame({ frame: { ...key, sequence: 2 }, time })
+    await recorder.finish()
+    assert.equal(recorder.undecodable, 1)
+    assert.equal((await probe(path)).video.length, 1)
+  })
+})
+
+describe('the progress', () => {
+  const counts = [
+    { kind: 'video', name: trackName('video'), frames: 372 },
+    { kind: 'audio', name: trackName('audio'), frames: 620 },
+  ] as const
+
+  it('is one line of figures', () => {
+    assert.equal(
+      figures({ duration: micros(12_400_000), bytes: 1_934_000, counts }),
+      '12.40 s, 372 video and 620 audio frames, 1.9 MB, 1248 kbit/s',
+    )
+    assert.equal(figures({ duration: micros(0), bytes: 0, counts: [] }), '0.00 s, no frames, 0 B')
+  })
+
+  it('is written over on a terminal, and gives way to what stays', async () => {
+    let written = ''
+    let told: () => void = () => {}
+    const shown = new Promise<void>(resolve => {
+      told = resolve
+    })
+    const stream = {
+      isTTY: true,
+      columns: 30,
+      write: (text: string) => {
+        written += text
+        told()
+      },
+    }
+    const report = new Report(stream, () => 'a line that is longer than the terminal is wide')
+    await shown
+    report.note('stays')
+    report.close()
+    assert.equal(
+      written,
+      `\ra line that is longer than the\r${' '.repeat(29)}\rstays\n`.replace('than the\r', 'than th\r'),
+    )
+  })
+})
