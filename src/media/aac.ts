@@ -39,3 +39,22 @@ export function formatOfAac(config: Uint8Array): AacFormat | undefined {
 
 /** Microseconds of one frame of 1,024 samples. */
 export const durationOfAac = (sampleRate: number): number => Math.round((1024 * 1_000_000) / sampleRate)
+
+/**
+ * AudioSpecificConfig of AAC-LC, for sound that came without one. Owned.
+ * @returns undefined where the rate is none of AAC's
+ */
+export function configOfAac(sampleRate: number, channels: number): Uint8Array | undefined {
+  const index = rates.indexOf(sampleRate)
+  const configuration = channelCounts.indexOf(channels)
+  if (index < 0 || configuration < 1) return undefined
+  return Uint8Array.of((2 << 3) | (index >> 1), ((index & 1) << 7) | (configuration << 3))
+}
+
+/** A view of the frame without its ADTS header (section 1.A.2.2), where it has one. */
+export function withoutAdts(frame: Uint8Array): Uint8Array {
+  const [first = 0, second = 0] = frame
+  if (first !== 0xff || (second & 0xf6) !== 0xf0) return frame
+  const header = (second & 1) === 1 ? 7 : 9
+  return frame.byteLength > header ? frame.subarray(header) : frame
+}

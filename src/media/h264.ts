@@ -15,17 +15,24 @@ const typeOf = (nal: Uint8Array): number => (nal[0] ?? 0) & 31
 export function nalUnits(frame: Uint8Array): Uint8Array[] {
   const units: Uint8Array[] = []
   let begin = -1
-  let zeros = 0
-  for (let i = 0; i < frame.byteLength; i++) {
-    const byte = frame[i]
-    if (byte === 1 && zeros >= 2) {
-      if (begin >= 0) units.push(frame.subarray(begin, i - zeros))
-      begin = i + 1
-    }
-    zeros = byte === 0 ? zeros + 1 : 0
+  for (let i = 0; i + 2 < frame.byteLength; ) {
+    // A start code ends in 1: whatever byte is larger lets three be passed over.
+    const third = frame[i + 2] ?? 0
+    if (third > 1) i += 3
+    else if (third === 1 && frame[i] === 0 && frame[i + 1] === 0) {
+      if (begin >= 0) units.push(withoutZeros(frame, begin, i))
+      begin = i + 3
+      i += 3
+    } else i += 1
   }
-  if (begin >= 0) units.push(frame.subarray(begin, frame.byteLength - zeros))
+  if (begin >= 0) units.push(withoutZeros(frame, begin, frame.byteLength))
   return units.filter(unit => unit.byteLength > 0)
+}
+
+function withoutZeros(frame: Uint8Array, begin: number, end: number): Uint8Array {
+  let last = end
+  while (last > begin && frame[last - 1] === 0) last -= 1
+  return frame.subarray(begin, last)
 }
 
 /** Whether the bytes begin with a start code. */

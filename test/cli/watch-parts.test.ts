@@ -4,13 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { audioSpecificConfig, withoutAdts } from '../../src/cli/watch/aac.ts'
-import { avcCOf, nalUnits, toLengths } from '../../src/cli/watch/avc.ts'
 import { containerOf } from '../../src/cli/watch/container.ts'
 import { openFile, openNextFile } from '../../src/cli/watch/destination.ts'
 import { type FileReport, Recorder, recorderLimits } from '../../src/cli/watch/recorder.ts'
 import { figures, Report } from '../../src/cli/watch/report.ts'
 import { Resume } from '../../src/cli/watch/resume.ts'
+import { formatOfAnnexB, toLengths } from '../../src/media/h264.ts'
 import { type Millis, micros, type Offset, trackName } from '../../src/units.ts'
 import { complaints, encoders, type Media, makeMedia, probe } from '../support/media.ts'
 
@@ -29,7 +28,7 @@ describe('H.264 for a file', { timeout: 60_000 }, () => {
       const [track] = lengths.catalog.tracks
       const [key] = codes.frames
       assert.ok(track?.kind === 'video' && key)
-      const made = avcCOf(key.data)
+      const made = formatOfAnnexB(key.data)?.avcC
       assert.equal(Buffer.from(made ?? []).toString('base64'), track.description)
       for (const [i, frame] of codes.frames.entries()) {
         const expected = Buffer.from(lengths.frames[i]?.data ?? [])
@@ -38,42 +37,6 @@ describe('H.264 for a file', { timeout: 60_000 }, () => {
       }
     })
   }
-
-  it('has no configuration without parameter sets, and no units without start codes', () => {
-    assert.equal(avcCOf(Uint8Array.of(0, 0, 1, 0x65, 1, 2, 3)), undefined)
-    assert.equal(avcCOf(Uint8Array.of(0, 0, 1, 0x67, 0, 0, 1, 0x68)), undefined)
-    assert.deepEqual(nalUnits(Uint8Array.of(1, 2, 3, 0, 0)), [])
-    assert.deepEqual(nalUnits(new Uint8Array()), [])
-    assert.equal(toLengths(Uint8Array.of(0, 0, 0, 1)).byteLength, 0)
-  })
-
-  it('takes start codes of three and four bytes, and zeros behind a unit', () => {
-    const units = nalUnits(
-      Uint8Array.of(0, 0, 0, 1, 0x67, 9, 0, 0, 0, 0, 1, 0x68, 8, 0, 0, 1, 0x65, 0, 0, 7, 0, 0),
-    )
-    assert.deepEqual(
-      units.map(unit => [...unit]),
-      [
-        [0x67, 9],
-        [0x68, 8],
-        [0x65, 0, 0, 7],
-      ],
-    )
-  })
-})
-
-describe('AAC for a file', () => {
-  it('loses its ADTS headers, and gets the configuration that they told', () => {
-    // AAC-LC, 44.1 kHz, two channels.
-    assert.deepEqual([...(audioSpecificConfig(44_100, 2) ?? [])], [0x12, 0x10])
-    assert.deepEqual([...(audioSpecificConfig(48_000, 1) ?? [])], [0x11, 0x88])
-    assert.equal(audioSpecificConfig(44_000, 2), undefined)
-    assert.deepEqual(
-      [...withoutAdts(Uint8Array.of(0xff, 0xf1, 0x50, 0x80, 1, 0x7f, 0xfc, 0x21, 7))],
-      [0x21, 7],
-    )
-    assert.deepEqual([...withoutAdts(Uint8Array.of(0x21, 7))], [0x21, 7])
-  })
 })
 
 it('a name or an option tells the container', () => {

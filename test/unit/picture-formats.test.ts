@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { decodeBase64 } from '../../src/core/base64.ts'
-import { durationOfAac, formatOfAac } from '../../src/media/aac.ts'
+import { configOfAac, durationOfAac, formatOfAac, withoutAdts } from '../../src/media/aac.ts'
 import { sequenceOfAv1, sequenceOfAv1C } from '../../src/media/av1.ts'
 import { parseCodec } from '../../src/media/codec.ts'
 import type { Frame } from '../../src/media/frame.ts'
@@ -215,3 +215,41 @@ function fixtureKeyframe(name: string): Uint8Array {
   const [first] = framesOf(name, 'video')
   return concat(withLength(sps), withLength(pps), first?.data ?? new Uint8Array())
 }
+
+describe('H.264 in Annex B', () => {
+  it('has no configuration without parameter sets, and no units without start codes', () => {
+    assert.equal(formatOfAnnexB(Uint8Array.of(0, 0, 1, 0x65, 1, 2, 3)), undefined)
+    assert.equal(formatOfAnnexB(Uint8Array.of(0, 0, 1, 0x67, 0, 0, 1, 0x68)), undefined)
+    assert.deepEqual(nalUnits(Uint8Array.of(1, 2, 3, 0, 0)), [])
+    assert.deepEqual(nalUnits(new Uint8Array()), [])
+    assert.equal(toLengths(Uint8Array.of(0, 0, 0, 1)).byteLength, 0)
+  })
+
+  it('takes start codes of three and four bytes, and zeros behind a unit', () => {
+    const units = nalUnits(
+      Uint8Array.of(0, 0, 0, 1, 0x67, 9, 0, 0, 0, 0, 1, 0x68, 8, 0, 0, 1, 0x65, 0, 0, 7, 0, 0),
+    )
+    assert.deepEqual(
+      units.map(unit => [...unit]),
+      [
+        [0x67, 9],
+        [0x68, 8],
+        [0x65, 0, 0, 7],
+      ],
+    )
+  })
+})
+
+describe('AAC without its container', () => {
+  it('loses its ADTS headers, and gets the configuration that they told', () => {
+    // AAC-LC, 44.1 kHz, two channels.
+    assert.deepEqual([...(configOfAac(44_100, 2) ?? [])], [0x12, 0x10])
+    assert.deepEqual([...(configOfAac(48_000, 1) ?? [])], [0x11, 0x88])
+    assert.equal(configOfAac(44_000, 2), undefined)
+    assert.deepEqual(
+      [...withoutAdts(Uint8Array.of(0xff, 0xf1, 0x50, 0x80, 1, 0x7f, 0xfc, 0x21, 7))],
+      [0x21, 7],
+    )
+    assert.deepEqual([...withoutAdts(Uint8Array.of(0x21, 7))], [0x21, 7])
+  })
+})

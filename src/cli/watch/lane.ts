@@ -1,11 +1,12 @@
 /** A lane: one track of a catalog as a file holds it. */
 import type { AudioCodec, VideoCodec } from 'mediabunny'
 import { FramelogError } from '../../errors.ts'
+import { configOfAac, withoutAdts } from '../../media/aac.ts'
 import { type AudioTrack, type Catalog, isAudio, isVideo, type VideoTrack } from '../../media/catalog.ts'
 import { type Codec, formatCodec, parseCodec } from '../../media/codec.ts'
+import { formatOfAnnexB, toLengths } from '../../media/h264.ts'
+import { channelsOfOpusHead, opusHead } from '../../media/opus.ts'
 import type { TrackName } from '../../units.ts'
-import { audioSpecificConfig, withoutAdts } from './aac.ts'
-import { avcCOf, toLengths } from './avc.ts'
 import { type Container, holds } from './container.ts'
 
 interface LaneBase {
@@ -50,7 +51,7 @@ export const sameBytes = (one: Uint8Array | undefined, other: Uint8Array | undef
   one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0
 
 /** The configuration that a keyframe carries, where its lane has it in band. @param data borrowed */
-export const carriedDescription = (data: Uint8Array): Uint8Array | undefined => avcCOf(data)
+export const carriedDescription = (data: Uint8Array): Uint8Array | undefined => formatOfAnnexB(data)?.avcC
 
 function videoLane(track: VideoTrack, container: Container): Lane {
   const codec = parseCodec(track.codec)
@@ -80,8 +81,8 @@ function audioLane(track: AudioTrack, container: Container): Lane {
   const isAdts = codec.family === 'aac' && given === undefined
   const description =
     codec.family === 'aac'
-      ? (given ?? (codec.objectType === 2 ? audioSpecificConfig(sampleRate, channels) : undefined))
-      : (opusHeadIn(given) ?? (channels <= 2 ? opusHead(sampleRate, channels) : undefined))
+      ? (given ?? (codec.objectType === 2 ? configOfAac(sampleRate, channels) : undefined))
+      : (opusHeadIn(given) ?? (channels <= 2 ? opusHead(channels) : undefined))
   if (description === undefined) throw undescribed(track)
   return {
     kind: 'audio',
@@ -124,25 +125,8 @@ function identityOf(codec: Codec, bitstream: string): string {
   }
 }
 
-/**
- * What Matroska and MP4 want to know of Opus (RFC 7845, section 5.1), where the catalog does not say it. Nothing is
- * to be skipped: whoever joins a broadcast does not come to the first samples of its encoder.
- */
-function opusHead(sampleRate: number, channels: number): Uint8Array {
-  const head = Buffer.alloc(19)
-  head.write('OpusHead', 'latin1')
-  head.writeUInt8(1, 8)
-  head.writeUInt8(channels, 9)
-  head.writeUInt32LE(sampleRate, 12)
-  return head
-}
-
 const opusHeadIn = (description: Uint8Array | undefined): Uint8Array | undefined =>
-  description !== undefined &&
-  description.byteLength >= 19 &&
-  Buffer.from(description.subarray(0, 8)).toString('latin1') === 'OpusHead'
-    ? description
-    : undefined
+  description !== undefined && channelsOfOpusHead(description) !== undefined ? description : undefined
 
 const asItIs = (data: Uint8Array): Uint8Array => data
 
