@@ -221,7 +221,7 @@ function buildAvcC(sps: readonly Uint8Array[], pps: readonly Uint8Array[], { ext
     pictures.length,
     ...sets(pictures),
   ]
-  if (extension !== undefined && [100, 110, 122, 144].includes(profile)) {
+  if (extension !== undefined) {
     const [chroma, luma, depth] = extension
     bytes.push(0xfc | chroma, 0xf8 | luma, 0xf8 | depth, 0)
   }
