@@ -35,7 +35,7 @@ const kinds: ReadonlyMap<number, 'video' | 'audio'> = new Map([
 
 const noDefaults: SampleDefaults = { entry: 1, duration: 0, size: 0, flags: 0 }
 
-export const howToFragment = 'make it with ffmpeg -movflags frag_every_frame+empty_moov+default_base_moof'
+export const howToFragment = 'make it with ffmpeg -movflags frag_every_frame+delay_moov+default_base_moof'
 
 const bad = (message: string): never => {
   throw new FramelogError('BAD_CONTAINER', message)
