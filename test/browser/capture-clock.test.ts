@@ -36,6 +36,22 @@ describe('a capture clock', () => {
     }
   })
 
+  it('follows within a second where the source lost time, and a page that was busy is no such thing', () => {
+    const clock = new CaptureClock()
+    let off = 0
+    const deliver = (from: number, to: number, delay: (captured: number) => number, lost = 0): void => {
+      for (let captured = from; captured < to; captured += 10)
+        off = clock.place(captured - lost, captured + delay(captured)) - captured
+    }
+    deliver(0, 3000, () => 3)
+    // What came while the page was busy is all delivered when it is not any more.
+    deliver(3000, 3900, captured => 3900 - captured)
+    deliver(3900, 4500, () => 3)
+    assert.ok(Math.abs(off - 3) < 1, `busy: ${off}`)
+    deliver(4500, 5700, () => 3, 300)
+    assert.ok(Math.abs(off - 3) < 1, `lost: ${off}`)
+  })
+
   it('jumps where the source was set', () => {
     const clock = new CaptureClock()
     for (let i = 0; i < 10; i++) clock.place(i * 33, i * 33 + 5)

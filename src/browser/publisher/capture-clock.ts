@@ -12,13 +12,18 @@ export const captureClockLimits = {
   step: 0.2,
   /** Milliseconds past which the estimate jumps: the source's clock was set, or the machine slept. */
   jump: 100,
+  /**
+   * Milliseconds over which even the quickest delivery must be late, and by how much, for time to be lost: a sound
+   * card that ran dry counts no samples for what it left out.
+   */
+  recent: 500,
+  lost: 60,
 } as const
 
 export class CaptureClock {
+  readonly #least = new Least(captureClockLimits.window)
+  readonly #recent = new Least(captureClockLimits.recent)
   #since = 0
-  #bucketSince = 0
-  #current = Number.POSITIVE_INFINITY
-  #previous = Number.POSITIVE_INFINITY
   #delay: number | undefined
 
   /**
@@ -28,17 +33,14 @@ export class CaptureClock {
    */
   place(timestamp: number, now: number): number {
     const seen = now - timestamp
-    if (this.#delay === undefined) {
-      this.#since = now
-      this.#bucketSince = now
-    }
-    if (now - this.#bucketSince > captureClockLimits.window) {
-      this.#previous = this.#current
-      this.#current = Number.POSITIVE_INFINITY
-      this.#bucketSince = now
-    }
-    this.#current = Math.min(this.#current, seen)
-    this.#delay = this.#moved(Math.min(this.#current, this.#previous), now)
+    if (this.#delay === undefined) this.#since = now
+    const recent = this.#recent.add(seen, now)
+    const least = this.#least.add(seen, now)
+    if (recent - least > captureClockLimits.lost) {
+      this.#least.forget()
+      this.#least.add(recent, now)
+      this.#delay = recent
+    } else this.#delay = this.#moved(least, now)
     return timestamp + this.#delay
   }
 
@@ -49,5 +51,36 @@ export class CaptureClock {
     const settling = now - this.#since < captureClockLimits.settling
     if ((settling && difference < 0) || Math.abs(difference) > captureClockLimits.jump) return smallest
     return delay + Math.max(-captureClockLimits.step, Math.min(captureClockLimits.step, difference))
+  }
+}
+
+/** The smallest value of the last one to two windows. */
+class Least {
+  readonly #window: number
+  #since: number | undefined
+  #current = Number.POSITIVE_INFINITY
+  #previous = Number.POSITIVE_INFINITY
+
+  /** @param window milliseconds */
+  constructor(window: number) {
+    this.#window = window
+  }
+
+  /** @returns the smallest, this one included */
+  add(value: number, now: number): number {
+    this.#since ??= now
+    if (now - this.#since > this.#window) {
+      this.#previous = this.#current
+      this.#current = Number.POSITIVE_INFINITY
+      this.#since = now
+    }
+    this.#current = Math.min(this.#current, value)
+    return Math.min(this.#current, this.#previous)
+  }
+
+  forget(): void {
+    this.#since = undefined
+    this.#current = Number.POSITIVE_INFINITY
+    this.#previous = Number.POSITIVE_INFINITY
   }
 }
