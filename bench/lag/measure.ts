@@ -45,8 +45,8 @@ export async function measure(stage: Stage, subject: Subject, settings: LagSetti
 const othersIn = (outcome: { readonly figures: Measured }): number => outcome.figures.load.others ?? 0
 
 async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
-  if (!(await publishesAsAsked(stage, subject))) return { kind: 'absent' }
   try {
+    if (!(await publishesAsAsked(stage, subject))) return { kind: 'absent' }
     await using view = await stage.view(subject.view, subject.watch)
     const firstAt = await view.page.firstPicture()
     const { surface } = await view.page.take()
