@@ -170,7 +170,7 @@ export class SourceTracks {
 
   /** No frame follows: the element plays to the very end. */
   end(): void {
-    if (this.#ended || this.#source.readyState !== 'open' || !this.isIdle) return
+    if (this.#ended || !this.#isOpen || this.#source.readyState !== 'open' || !this.isIdle) return
     this.#ended = true
     this.#source.endOfStream()
   }
