@@ -168,6 +168,11 @@ export class Viewer {
     catalog: Packet | undefined,
   ): void {
     if (!isFrame(packet)) {
+      // Whoever is told that nothing follows is told before what is missing.
+      if (packet.event.type === 'end' && state.frames > 0) {
+        this.#sendGap(state.frames)
+        this.#state = { ...state, frames: 0 }
+      }
       this.#send(packet)
       return
     }
@@ -176,7 +181,7 @@ export class Viewer {
       return
     }
     if (this.#sink.buffered <= viewerLimits.buffered / 2) {
-      this.#send(new Packet({ type: 'gap', frames: state.frames, reason: 'the connection is too slow' }))
+      if (state.frames > 0) this.#sendGap(state.frames)
       this.#state = { kind: 'live', from: accepted.record.offset }
       this.#synchronized = false
       this.#forward(accepted, packet, catalog)
@@ -187,6 +192,10 @@ export class Viewer {
     } else {
       this.#state = { kind: 'skipping', frames: state.frames + 1, gops: state.gops + 1 }
     }
+  }
+
+  #sendGap(frames: number): void {
+    this.#send(new Packet({ type: 'gap', frames, reason: 'the connection is too slow' }))
   }
 
   #send(packet: Packet): void {

@@ -94,6 +94,20 @@ describe('a viewer whose connection takes nothing', () => {
     assert.equal(gap?.type === 'gap' && gap.frames, 60 - got)
   })
 
+  it('is told how much it lost before it is told of the end', () => {
+    const [sink, writer] = [new StuckSink(), new Writer()]
+    const viewer = new Viewer(sink)
+    viewer.join([], 0 as Offset)
+    for (let n = 0; n < 50; n++) writer.deliver(viewer, n, bytes)
+    const got = sink.sequences.length
+    const end = writer.write({ kind: 'end', epoch: 0 as Offset, session: 'abcd1234', reason: 'that was all' })
+    assert.ok(end?.packet)
+    viewer.deliver(end, end.packet, writer.catalog)
+    const [gap, last] = sink.sent.slice(-2).map(({ event }) => event)
+    assert.deepEqual(gap, { type: 'gap', frames: 50 - got, reason: 'the connection is too slow' })
+    assert.equal(last?.type, 'end')
+  })
+
   it('is given up after too many skipped GOPs', () => {
     const [sink, writer] = [new StuckSink(), new Writer()]
     const viewer = new Viewer(sink)
