@@ -14,7 +14,7 @@ import type {
   PresentationOptions,
 } from '../presentation.ts'
 import type { TimelineMode } from '../timeline.ts'
-import { Edge } from './edge.ts'
+import { Playhead } from './playhead.ts'
 import { SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
 import { type Stretch, Stretches } from './stretches.ts'
 import { VideoSurface } from './video-surface.ts'
@@ -22,15 +22,8 @@ import { VideoSurface } from './video-surface.ts'
 export const mseLimits = {
   /** Milliseconds between two looks at the edge. */
   look: 50,
-  /** Milliseconds without a frame after which the GOP of a joining viewer has come, and at most. */
-  quiet: 12,
-  join: 150,
-  /** Milliseconds by which a live picture begins further behind than it wants to be in the end. */
-  before: 40,
   /** Microseconds of element time before the first frame: what belongs to it may begin a little earlier. */
   lead: 1_000_000,
-  /** Milliseconds by which a page that was hidden may be behind when it is shown again. */
-  shown: 300,
   /** Milliseconds that sound may be missing, while there are pictures, before it is given up for a while. */
   silence: 1000,
   /** Milliseconds that sound may be behind the picture before silence takes its place. */
@@ -44,8 +37,8 @@ export const mseLimits = {
 export class MediaSourcePresentation implements Presentation {
   readonly #feed = new Feed(() => this.#mode === 'live')
   readonly #handler: PresentationHandler
-  readonly #chases: boolean
   readonly #surface: VideoSurface
+  readonly #playhead: Playhead
   readonly #stretches = new Stretches()
   readonly #timer: number
   readonly #onVisible = (): void => this.#shownAgain()
@@ -54,23 +47,15 @@ export class MediaSourcePresentation implements Presentation {
   #source: SourceTracks | undefined
   #segment: Segment | undefined
   #stretch: Stretch | undefined
-  #edge = new Edge(false, canHurry())
-  /** When the frames of a join began and went on to come; undefined once playback has begun. */
-  #joining: { readonly since: number; last: number } | undefined
   #soundGivenUp: number | undefined
   #playedOut = false
   #breaks = 0
   #shown: { readonly stretch: Stretch; readonly timestamp: Micros } | undefined
   #first: Micros | undefined
-  #dryMs = 0
-  #dryAt: number | undefined
-  #playedMs = 0
-  #before: { readonly at: number; readonly time: number } | undefined
   #stopped = false
 
   constructor({ sound, label, chases }: PresentationOptions, handler: PresentationHandler) {
     this.#handler = handler
-    this.#chases = chases
     this.#wish = sound
     this.#surface = new VideoSurface(label, sound, {
       onPainted: (time, shownAt) => this.#painted(time, shownAt),
@@ -78,8 +63,9 @@ export class MediaSourcePresentation implements Presentation {
       onError: error => handler.onError(error),
     })
     const { element } = this.#surface
-    element.addEventListener('waiting', () => this.#waiting())
-    element.addEventListener('playing', () => this.#flowing())
+    this.#playhead = new Playhead(element, chases)
+    element.addEventListener('waiting', () => this.#playhead.waits(this.#mode === 'live'))
+    element.addEventListener('playing', () => this.#playhead.flows())
     element.addEventListener('ended', () => this.pump())
     element.addEventListener('error', () => {
       if (element.error !== null) this.#broke(new Error('the element failed'))
@@ -135,8 +121,8 @@ export class MediaSourcePresentation implements Presentation {
       audio: {
         state: sound,
         playing: isPlaying,
-        samplesPlayed: sound === 'none' ? 0 : Math.round((this.#playedMs * rate) / 1000),
-        starved: sound === 'none' ? 0 : Math.round((this.#dryMs * rate) / 1000),
+        samplesPlayed: sound === 'none' ? 0 : Math.round((this.#playhead.playedMs * rate) / 1000),
+        starved: sound === 'none' ? 0 : Math.round((this.#playhead.dryMs * rate) / 1000),
         avSkewMs: skewMs,
       },
     }
@@ -144,7 +130,7 @@ export class MediaSourcePresentation implements Presentation {
 
   position(): { readonly session: string; readonly timestamp: Micros } | undefined {
     const place = this.#stretches.at(this.#surface.element.currentTime)
-    if (place === undefined || this.#joining !== undefined) return undefined
+    if (place === undefined || this.#playhead.isJoining) return undefined
     const { stretch, timestamp } = place
     return { session: stretch.session, timestamp: micros(Math.min(timestamp, stretch.last)) }
   }
@@ -162,7 +148,7 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   goOn(): void {
-    this.#edge.reset(performance.now())
+    this.#playhead.reset()
   }
 
   catalog(session: string, catalog: Catalog): void {
@@ -197,7 +183,7 @@ export class MediaSourcePresentation implements Presentation {
     const segment = this.#feed.current
     if (segment?.ended !== true || this.#feed.hasNext || segment.pictures.length + segment.sounds.length > 0)
       return
-    this.#beginPlaying()
+    this.#beginPlaying(true)
     this.#source?.end()
     if (this.#playedOut || !this.#isPlayedOut()) return
     this.#playedOut = true
@@ -218,8 +204,7 @@ export class MediaSourcePresentation implements Presentation {
   #revive(): void {
     if (!this.#playedOut) return
     this.#playedOut = false
-    const now = performance.now()
-    if (this.#source !== undefined) this.#joining = { since: now, last: now }
+    if (this.#source !== undefined) this.#playhead.join()
   }
 
   /** Moves what came into the source. */
@@ -229,7 +214,8 @@ export class MediaSourcePresentation implements Presentation {
       if (segment === undefined || this.#stopped) return
       if (segment !== this.#segment && !this.#enter(segment)) return
       if (this.#mode === 'replay' && (this.#source?.waiting ?? 0) > mseLimits.waiting) return
-      this.#see()
+      if (segment.pictures.length + segment.sounds.length > 0)
+        this.#playhead.came(this.#left(), this.#mode === 'live')
       for (let frame = segment.pictures.shift(); frame !== undefined; frame = segment.pictures.shift())
         this.#append('video', segment, frame)
       for (let frame = segment.sounds.shift(); frame !== undefined; frame = segment.sounds.shift())
@@ -276,7 +262,7 @@ export class MediaSourcePresentation implements Presentation {
 
   #openSource(tracks: Tracks): void {
     this.#closeSource()
-    this.#edge = new Edge(tracks.audio !== undefined, canHurry())
+    this.#playhead.open(tracks.audio !== undefined)
     const source = new SourceTracks(this.#surface.element, tracks, {
       onUpdate: () => this.#updated(),
       onError: error => {
@@ -284,8 +270,6 @@ export class MediaSourcePresentation implements Presentation {
       },
     })
     this.#source = source
-    const now = performance.now()
-    this.#joining = { since: now, last: now }
     this.#surface.play()
   }
 
@@ -295,8 +279,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#segment = undefined
     this.#stretch = undefined
     this.#stretches.clear()
-    this.#joining = undefined
-    this.#before = undefined
+    this.#playhead.close()
   }
 
   #append(kind: 'video' | 'audio', segment: Segment, frame: NumberedFrame): void {
@@ -309,7 +292,6 @@ export class MediaSourcePresentation implements Presentation {
       }
       return
     }
-    if (this.#joining !== undefined) this.#joining.last = now
     const { currentTime } = this.#surface.element
     const after = this.#stretches.newest === undefined ? mseLimits.lead : currentTime * 1_000_000
     this.#stretch ??= this.#stretches.begin(segment.session, frame.timestamp, after)
@@ -328,80 +310,28 @@ export class MediaSourcePresentation implements Presentation {
     return Math.min(...ends) / 1000 - this.#surface.element.currentTime * 1000
   }
 
-  #see(): void {
-    const { element } = this.#surface
-    const left = this.#left()
-    if (this.#mode !== 'live' || this.#joining !== undefined || left === undefined) return
-    if (!element.seeking && !element.paused) this.#edge.see(left, performance.now())
-  }
-
   #updated(): void {
-    if (this.#joining !== undefined) this.#look()
+    if (this.#playhead.isJoining) this.#look()
     else this.pump()
   }
 
   #look(): void {
     const now = performance.now()
-    this.#count(now)
-    if (this.#joining !== undefined) {
-      const { since, last } = this.#joining
-      const isReplay = this.#mode === 'replay'
-      const hasCome = isReplay || now - last > mseLimits.quiet || now - since > mseLimits.join
-      if (hasCome && this.#surface.element.readyState > 0) this.#beginPlaying()
+    this.#playhead.count(now)
+    if (this.#playhead.isJoining) {
+      this.#beginPlaying(false)
       return
     }
     this.pump()
-    this.#overHoles()
-    if (this.#mode === 'live' && !document.hidden) this.#chase(now)
+    this.#playhead.overHoles()
+    if (this.#mode === 'live' && !document.hidden) this.#playhead.chase(now)
     this.#missSound(now)
   }
 
-  /** Playback begins at the edge, or in a replay with the first frame of its session. */
-  #beginPlaying(): void {
-    const { element } = this.#surface
-    const { buffered } = element
-    if (this.#joining === undefined || element.readyState === 0) return
+  #beginPlaying(isAll: boolean): void {
     const ends = Object.values(this.#source?.ends ?? {})
-    const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + mseLimits.before) / 1000
-    // What an earlier session has left is not waited for.
-    const from = (this.#stretches.newest?.from ?? 0) / 1_000_000
-    const wanted = this.#mode === 'live' ? Math.max(from, edge) : from
-    for (let i = 0; i < buffered.length; i++) {
-      if (buffered.end(i) <= wanted) continue
-      this.#joining = undefined
-      element.currentTime = Math.max(buffered.start(i), wanted)
-      this.#edge.reset(performance.now())
-      this.#surface.play()
-      return
-    }
-  }
-
-  #chase(now: number): void {
-    if (!this.#chases) return
-    const { element } = this.#surface
-    const { rate, skip } = this.#edge.move(now)
-    if (skip > 0) this.#skip(skip)
-    else if (element.playbackRate !== rate) element.playbackRate = rate
-  }
-
-  #skip(milliseconds: number): void {
-    const { element } = this.#surface
-    element.playbackRate = 1
-    element.currentTime += milliseconds / 1000
-  }
-
-  /** Frames that never came leave a hole: playback goes on behind it. */
-  #overHoles(): void {
-    const { element } = this.#surface
-    if (element.readyState > 2 || element.paused) return
-    const { buffered, currentTime } = element
-    for (let i = 0; i < buffered.length; i++) {
-      const start = buffered.start(i)
-      if (start <= currentTime + 0.001) continue
-      const before = i > 0 ? buffered.end(i - 1) : 0
-      if (before - currentTime < 0.1) element.currentTime = start
-      return
-    }
+    const from = this.#stretches.newest?.from ?? 0
+    if (this.#playhead.begin({ isLive: this.#mode === 'live', from, ends }, isAll)) this.#surface.play()
   }
 
   /** Sound that does not come would hold the picture: silence takes its place, or it is given up for a while. */
@@ -412,24 +342,16 @@ export class MediaSourcePresentation implements Presentation {
     const isDry = element.readyState < 3 && !element.seeking
     if (audio !== undefined && isDry && video - audio > mseLimits.missing * 1000)
       this.#source?.fillSound(micros(video - (mseLimits.missing * 1000) / 2))
-    if (!isDry || this.#dryAt === undefined || now - this.#dryAt < mseLimits.silence) return
+    if (!isDry || (this.#playhead.dryFor(now) ?? 0) < mseLimits.silence) return
     if (this.#soundGivenUp !== undefined || video - (audio ?? 0) < mseLimits.silence * 1000) return
     this.#soundGivenUp = now
     this.#rejoin()
   }
 
   #shownAgain(): void {
-    if (document.hidden || this.#source === undefined || this.#joining !== undefined) return
+    if (document.hidden || this.#source === undefined || this.#playhead.isJoining) return
     this.#surface.play()
-    const left = this.#left()
-    if (
-      this.#mode === 'live' &&
-      this.#chases &&
-      left !== undefined &&
-      left - this.#edge.wanted > mseLimits.shown
-    )
-      this.#skip(left - this.#edge.wanted)
-    this.#edge.reset(performance.now())
+    this.#playhead.shownAgain(this.#left(), this.#mode === 'live')
   }
 
   #painted(time: number, shownAt: number): void {
@@ -441,32 +363,10 @@ export class MediaSourcePresentation implements Presentation {
     this.#handler.onPainted(shownAt)
   }
 
-  #waiting(): void {
-    const { element } = this.#surface
-    if (element.seeking || this.#joining !== undefined) return
-    this.#dryAt ??= performance.now()
-    if (this.#mode === 'live' && !document.hidden) this.#edge.ranDry()
-  }
-
-  #flowing(): void {
-    if (this.#dryAt !== undefined) this.#dryMs += performance.now() - this.#dryAt
-    this.#dryAt = undefined
-  }
-
-  /** How much was played: what the element moved on, but for jumps. */
-  #count(now: number): void {
-    const { currentTime } = this.#surface.element
-    if (this.#before !== undefined) {
-      const moved = (currentTime - this.#before.time) * 1000
-      if (moved > 0 && moved < (now - this.#before.at) * 1.5 + 20) this.#playedMs += moved
-    }
-    this.#before = { at: now, time: currentTime }
-  }
-
   #isPlayedOut(): boolean {
     const { element } = this.#surface
     if (this.#source === undefined) return true
-    if (!this.#source.isIdle || this.#joining !== undefined) return false
+    if (!this.#source.isIdle || this.#playhead.isJoining) return false
     return element.ended || element.currentTime >= Math.max(...Object.values(this.#source.ends)) / 1_000_000
   }
 
@@ -488,7 +388,3 @@ export class MediaSourcePresentation implements Presentation {
     else this.#rejoin()
   }
 }
-
-/** Safari stops for a moment whenever the rate changes; all others that name its engine name another one too. */
-const canHurry = (): boolean =>
-  !/applewebkit/i.test(navigator.userAgent) || /chrome|chromium|android/i.test(navigator.userAgent)

@@ -1,0 +1,169 @@
+/** Where the element plays: begins at the edge, keeps to it, gets over holes, and counts what was played and what was waited for. */
+import { Edge } from './edge.ts'
+
+export const playheadLimits = {
+  /** Milliseconds without a frame after which the GOP of a joining viewer has come, and at most. */
+  quiet: 12,
+  join: 150,
+  /** Milliseconds by which a live picture begins further behind than it wants to be in the end. */
+  before: 40,
+  /** Milliseconds by which a page that was hidden may be behind when it is shown again. */
+  shown: 300,
+  /** Seconds from the end of what is there within which playback counts as stuck in front of a hole. */
+  hole: 0.1,
+} as const
+
+/** What is to be played: element times in microseconds. */
+export interface Playable {
+  readonly isLive: boolean
+  /** Where its session begins. */
+  readonly from: number
+  /** Where each track ends. */
+  readonly ends: readonly number[]
+}
+
+export class Playhead {
+  readonly #video: HTMLVideoElement
+  readonly #chases: boolean
+  #edge = new Edge(false, canHurry())
+  /** When the frames of a join began and went on to come; undefined once playback has begun. */
+  #joining: { readonly since: number; last: number } | undefined
+  #before: { readonly at: number; readonly time: number } | undefined
+  #playedMs = 0
+  #dryMs = 0
+  #dryAt: number | undefined
+
+  /** @param chases whether a live picture that has fallen behind hurries back */
+  constructor(video: HTMLVideoElement, chases: boolean) {
+    this.#video = video
+    this.#chases = chases
+  }
+
+  /** Frames come that playback has not begun with. */
+  get isJoining(): boolean {
+    return this.#joining !== undefined
+  }
+
+  /** Milliseconds that were played, but for jumps; and that were waited for frames. */
+  get playedMs(): number {
+    return this.#playedMs
+  }
+
+  get dryMs(): number {
+    return this.#dryMs
+  }
+
+  /** Milliseconds since playback ran dry; undefined while it flows. */
+  dryFor(now: number): number | undefined {
+    return this.#dryAt === undefined ? undefined : now - this.#dryAt
+  }
+
+  /** Another source begins. */
+  open(hasSound: boolean): void {
+    this.#edge = new Edge(hasSound, canHurry())
+    this.join()
+  }
+
+  close(): void {
+    this.#joining = undefined
+    this.#before = undefined
+  }
+
+  /** What comes next is begun with as a joining viewer begins. */
+  join(): void {
+    const now = performance.now()
+    this.#joining = { since: now, last: now }
+  }
+
+  /** A frame came. @param left milliseconds that were left to be played just before; undefined where nothing was there */
+  came(left: number | undefined, isLive: boolean): void {
+    const now = performance.now()
+    if (this.#joining !== undefined) this.#joining.last = now
+    else if (isLive && left !== undefined && !this.#video.seeking && !this.#video.paused)
+      this.#edge.see(left, now)
+  }
+
+  /** What was seen counts no more. */
+  reset(): void {
+    this.#edge.reset(performance.now())
+  }
+
+  /** Begins to play once what a join is given has come. @param isAll whether nothing more will. @returns whether it did */
+  begin({ isLive, from, ends }: Playable, isAll: boolean): boolean {
+    const { buffered, readyState } = this.#video
+    if (this.#joining === undefined || readyState === 0) return false
+    const now = performance.now()
+    const { since, last } = this.#joining
+    const hasCome = now - last > playheadLimits.quiet || now - since > playheadLimits.join
+    if (isLive && !isAll && !hasCome) return false
+    const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + playheadLimits.before) / 1000
+    // What an earlier session has left is not waited for.
+    const wanted = isLive ? Math.max(from / 1_000_000, edge) : from / 1_000_000
+    for (let i = 0; i < buffered.length; i++) {
+      if (buffered.end(i) <= wanted) continue
+      this.#joining = undefined
+      this.#video.currentTime = Math.max(buffered.start(i), wanted)
+      this.#edge.reset(now)
+      return true
+    }
+    return false
+  }
+
+  /** Keeps to the edge. To be called many times a second. */
+  chase(now: number): void {
+    if (!this.#chases) return
+    const { rate, skip } = this.#edge.move(now)
+    if (skip > 0) this.#skip(skip)
+    else if (this.#video.playbackRate !== rate) this.#video.playbackRate = rate
+  }
+
+  /** A hidden page is shown again: one skip to the edge. */
+  shownAgain(left: number | undefined, isLive: boolean): void {
+    const over = left === undefined ? 0 : left - this.#edge.wanted
+    if (isLive && this.#chases && over > playheadLimits.shown) this.#skip(over)
+    this.#edge.reset(performance.now())
+  }
+
+  /** Frames that never came leave a hole: playback goes on behind it. */
+  overHoles(): void {
+    const { buffered, currentTime, readyState, paused } = this.#video
+    if (readyState > 2 || paused) return
+    for (let i = 0; i < buffered.length; i++) {
+      const start = buffered.start(i)
+      if (start <= currentTime + 0.001) continue
+      const before = i > 0 ? buffered.end(i - 1) : 0
+      if (before - currentTime < playheadLimits.hole) this.#video.currentTime = start
+      return
+    }
+  }
+
+  waits(isLive: boolean): void {
+    if (this.#video.seeking || this.#joining !== undefined) return
+    this.#dryAt ??= performance.now()
+    if (isLive && !document.hidden) this.#edge.ranDry()
+  }
+
+  flows(): void {
+    if (this.#dryAt !== undefined) this.#dryMs += performance.now() - this.#dryAt
+    this.#dryAt = undefined
+  }
+
+  /** How much was played: what the element moved on, but for jumps. */
+  count(now: number): void {
+    const { currentTime } = this.#video
+    if (this.#before !== undefined) {
+      const moved = (currentTime - this.#before.time) * 1000
+      if (moved > 0 && moved < (now - this.#before.at) * 1.5 + 20) this.#playedMs += moved
+    }
+    this.#before = { at: now, time: currentTime }
+  }
+
+  #skip(milliseconds: number): void {
+    this.#video.playbackRate = 1
+    this.#video.currentTime += milliseconds / 1000
+  }
+}
+
+/** Safari stops for a moment whenever the rate changes; all others that name its engine name another one too. */
+const canHurry = (): boolean =>
+  !/applewebkit/i.test(navigator.userAgent) || /chrome|chromium|android/i.test(navigator.userAgent)
