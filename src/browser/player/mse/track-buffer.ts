@@ -1,13 +1,15 @@
 /**
- * One SourceBuffer: appends in order, one at a time; makes room behind what is played; tries the same append again
+ * One SourceBuffer: appends in order, one frame at a time; makes room behind what is played; tries the same append again
  * where there was none. Whoever owns it calls `pump` from time to time: an append that waits for room needs it.
+ *
+ * Frames are not joined: our durations are written long, and Firefox gives up all that follows up to the next keyframe
+ * where frames of one append overlap. An append of its own costs a frame under half a millisecond.
  */
+import { BoundedQueue } from '../../../core/queue.ts'
 
 export const trackBufferLimits = {
-  /** Bytes that may wait to be appended. A replay runs 10 s ahead, and a joining viewer's GOP has up to 8 MiB. */
-  waiting: 64 * 1024 * 1024,
-  /** Bytes of an append that joins several: one that is larger than the whole buffer would never find room. */
-  joined: 256 * 1024,
+  /** What may wait to be appended. A replay runs 10 s ahead, and a joining viewer's GOP has up to 8 MiB. */
+  waiting: { items: 32_768, bytes: 64 * 1024 * 1024 },
   /** Seconds behind what is played that are kept, and past which they are evicted. */
   kept: 10,
   evictAt: 20,
@@ -37,8 +39,9 @@ type Item =
 export class TrackBuffer {
   readonly #buffer: Appendable
   readonly #handler: TrackBufferHandler
-  #items: Item[] = []
-  #waiting = 0
+  readonly #items = new BoundedQueue<Item>(trackBufferLimits.waiting, item =>
+    item.kind === 'bytes' ? item.bytes.byteLength : 0,
+  )
   #dead = false
   #retries = 0
 
@@ -53,7 +56,7 @@ export class TrackBuffer {
 
   /** Bytes that wait to be appended. */
   get waiting(): number {
-    return this.#waiting
+    return this.#items.bytes
   }
 
   /** Appends that found no room. */
@@ -78,11 +81,11 @@ export class TrackBuffer {
   /** @param parts owned by the buffer from here on */
   append(parts: readonly Uint8Array<ArrayBuffer>[]): void {
     for (const bytes of parts) {
-      this.#items.push({ kind: 'bytes', bytes })
-      this.#waiting += bytes.byteLength
+      if (this.#items.push({ kind: 'bytes', bytes })) continue
+      this.#fail(new Error('more waits to be appended than may'))
+      return
     }
-    if (this.#waiting > trackBufferLimits.waiting) this.#fail(new Error('more waits to be appended than may'))
-    else this.pump()
+    this.pump()
   }
 
   /** What is appended from here on is of another type. */
@@ -105,48 +108,25 @@ export class TrackBuffer {
   /** Nothing is done from here on: its source is gone. */
   leave(): void {
     this.#dead = true
-    this.#items = []
-    this.#waiting = 0
+    this.#items.clear()
   }
 
   #appendNext(): void {
-    for (let [first] = this.#items; first?.kind === 'type'; [first] = this.#items) {
-      this.#buffer.changeType(first.type)
+    let item = this.#items.peek()
+    for (; item?.kind === 'type'; item = this.#items.peek()) {
+      this.#buffer.changeType(item.type)
       this.#items.shift()
     }
-    const joined = this.#join()
-    if (joined === undefined) return
+    if (item === undefined) return
     try {
-      this.#buffer.appendBuffer(joined)
+      this.#buffer.appendBuffer(item.bytes)
+      this.#items.shift()
     } catch (error) {
       if (!(error instanceof DOMException && error.name === 'QuotaExceededError')) throw error
       this.#retries += 1
       // The same bytes stay first; room comes by what is removed now, or by what will have been played.
-      this.#items.unshift({ kind: 'bytes', bytes: joined })
       this.#evict(trackBufferLimits.keptWhenFull, trackBufferLimits.keptWhenFull)
-      return
     }
-    this.#waiting -= joined.byteLength
-  }
-
-  /** Bytes that wait, up to a change of type: one append costs as much as another. */
-  #join(): Uint8Array<ArrayBuffer> | undefined {
-    const parts: Uint8Array<ArrayBuffer>[] = []
-    let size = 0
-    for (const item of this.#items) {
-      if (item.kind === 'type' || (size > 0 && size + item.bytes.byteLength > trackBufferLimits.joined)) break
-      parts.push(item.bytes)
-      size += item.bytes.byteLength
-    }
-    this.#items = this.#items.slice(parts.length)
-    if (parts.length < 2) return parts[0]
-    const joined = new Uint8Array(size)
-    let at = 0
-    for (const part of parts) {
-      joined.set(part, at)
-      at += part.byteLength
-    }
-    return joined
   }
 
   /** @returns whether something is being removed now */
