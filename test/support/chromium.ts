@@ -1,5 +1,6 @@
 /** A real Chromium with a camera and a microphone that it makes up, driven by Playwright. */
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type Engine, otherHost } from './engine.ts'
 
 const quiet = [
   '--no-sandbox',
@@ -56,4 +57,23 @@ export async function open(
   })
   await page.goto(url)
   return { page, errors }
+}
+
+/** The same behind the face that all engines have. */
+export async function launchChromium(): Promise<Engine> {
+  const browser = await launch({ args: [`--host-resolver-rules=MAP ${otherHost} 127.0.0.1`] })
+  return {
+    name: 'Chromium',
+    version: browser.version(),
+    async open(url) {
+      const { page, errors } = await open(browser, url)
+      return {
+        evaluate: page.evaluate.bind(page),
+        errors,
+        screenshot: async path => void (await page.screenshot({ path })),
+        close: () => page.close(),
+      }
+    },
+    [Symbol.asyncDispose]: () => browser.close(),
+  }
 }

@@ -1,5 +1,5 @@
 /** What a page tells of itself on `window.framelog`, and what its canvas shows. */
-import type { Page } from 'playwright-core'
+import type { Evaluates } from './engine.ts'
 
 export interface Telling {
   /** When it was read: the page's clock, milliseconds. */
@@ -42,9 +42,9 @@ interface Holder {
 }
 
 export class PageState {
-  readonly #page: Page
+  readonly #page: Evaluates
 
-  constructor(page: Page) {
+  constructor(page: Evaluates) {
     this.#page = page
   }
 
@@ -85,7 +85,7 @@ export class PageState {
 }
 
 /** Watches the player's picture until it has shown a number of different pictures. @returns how many it saw */
-export function pictures(page: Page, count: number): Promise<number> {
+export function pictures(page: Evaluates, count: number): Promise<number> {
   return page.evaluate(async wanted => {
     const dom = globalThis as never as {
       document: { querySelector(selector: string): unknown; createElement(name: string): unknown }

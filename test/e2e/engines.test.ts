@@ -1,0 +1,146 @@
+/**
+ * Engines beside each other: what one sends the others show. Painted pixels, media time that goes on, sound, and no
+ * error on any page; speeds are printed, not judged.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { launchChromium } from '../support/chromium.ts'
+import { type DrivenPage, type Engine, type EngineName, otherHost } from '../support/engine.ts'
+import { launchFirefox } from '../support/firefox.ts'
+import { type RunningGateway, startGateway } from '../support/gateway.ts'
+import { PageState, pictures } from '../support/pages.ts'
+
+const launchers = { Chromium: launchChromium, Firefox: launchFirefox }
+type Tested = keyof typeof launchers & EngineName
+
+interface Studio {
+  readonly engine: Tested
+  readonly mode: 'webcodecs' | 'mediarecorder'
+  /** Who watches, and how; over plain http from another machine a page has to choose by itself. */
+  readonly viewers: readonly (readonly [Tested, 'webcodecs' | 'mse' | 'plain http'])[]
+}
+
+/** What Chromium shows of itself is seen to elsewhere. */
+const studios: readonly Studio[] = [
+  {
+    engine: 'Firefox',
+    mode: 'webcodecs',
+    viewers: [
+      ['Firefox', 'webcodecs'],
+      ['Firefox', 'mse'],
+      ['Chromium', 'webcodecs'],
+    ],
+  },
+  {
+    engine: 'Firefox',
+    mode: 'mediarecorder',
+    viewers: [
+      ['Firefox', 'webcodecs'],
+      ['Firefox', 'mse'],
+      ['Chromium', 'mse'],
+    ],
+  },
+  {
+    engine: 'Chromium',
+    mode: 'webcodecs',
+    viewers: [
+      ['Firefox', 'webcodecs'],
+      ['Firefox', 'mse'],
+      ['Firefox', 'plain http'],
+    ],
+  },
+  {
+    engine: 'Chromium',
+    mode: 'mediarecorder',
+    viewers: [
+      ['Firefox', 'webcodecs'],
+      ['Firefox', 'mse'],
+    ],
+  },
+]
+
+describe('engines', { timeout: 280_000 }, () => {
+  let gateway: RunningGateway
+  const engines = new Map<Tested, Engine>()
+  const engine = (name: Tested): Engine => {
+    const launched = engines.get(name)
+    if (launched === undefined) throw new Error(`${name} did not start`)
+    return launched
+  }
+
+  before(async () => {
+    gateway = await startGateway({ LOG_LEVEL: 'warn' })
+    for (const [name, launch] of Object.entries(launchers)) engines.set(name as Tested, await launch())
+  })
+  after(async () => {
+    for (const launched of engines.values()) await launched[Symbol.asyncDispose]()
+    await gateway?.[Symbol.asyncDispose]()
+  })
+
+  for (const { engine: sender, mode, viewers } of studios) {
+    describe(`${sender} sends by ${mode}`, () => {
+      const id = `${sender.toLowerCase()}-${mode}`
+      let studio: DrivenPage
+
+      before(async () => {
+        studio = await engine(sender).open(
+          `${gateway.http}/static/index.html?broadcast=${id}&autostart=1&mode=${mode}`,
+        )
+        const { publisher } = await new PageState(studio).until(
+          'picture and sound in the log',
+          ({ publisher }) =>
+            publisher?.state === 'live' && publisher.encoded.audio > 0 && publisher.acknowledged > 30,
+        )
+        assert.equal(publisher?.mode, mode)
+      })
+      after(() => studio?.close())
+
+      for (const [viewer, way] of viewers) {
+        it(`and ${viewer} shows it by ${way}`, async () => {
+          const isPlain = way === 'plain http'
+          const base = isPlain ? gateway.http.replace('127.0.0.1', otherHost) : gateway.http
+          const watch = await engine(viewer).open(`${base}/watch/${id}${isPlain ? '' : `?player=${way}`}`)
+          assert.equal(await isSecure(watch), !isPlain)
+          await plays(watch, isPlain ? 'mse' : way, `${sender}, ${mode} → ${viewer}, ${way}`)
+          await watch.close()
+        })
+      }
+
+      it('and keeps its replay beside the camera going', async () => {
+        const view = new PageState(studio)
+        const { player: from } = await view.until('a picture', ({ player }) => (player?.painted ?? 0) > 0)
+        await view.until(
+          'further pictures',
+          ({ player }) => (player?.painted ?? 0) > (from?.painted ?? 0) + 30,
+        )
+        assert.deepEqual(studio.errors, [])
+      })
+    })
+  }
+})
+
+const isSecure = (page: DrivenPage): Promise<boolean> =>
+  page.evaluate(() => (globalThis as never as { isSecureContext: boolean }).isSecureContext)
+
+/** Waits for pictures that change, for media time that goes on, and for sound. */
+async function plays(page: DrivenPage, mode: string, what: string): Promise<void> {
+  const view = new PageState(page)
+  const from = await view.until(
+    'live with sound',
+    ({ player }) => player?.state === 'live' && (player.audio?.samplesPlayed ?? 0) > 24_000,
+    60_000,
+  )
+  assert.equal(from.player?.mode, mode)
+  assert.equal(await pictures(page, 20), 20)
+  const to = await view.until(
+    '3 s of media',
+    ({ player }) => (player?.mediaTime ?? 0) > (from.player?.mediaTime ?? 0) + 3_000_000,
+  )
+  const painted = (to.player?.painted ?? 0) - (from.player?.painted ?? 0)
+  console.log(
+    `${what}: ${((painted * 1000) / (to.at - from.at)).toFixed(1)} pictures/s, lag ${Math.round(to.player?.lagMs ?? 0)} ms, ` +
+      `sound off by ${Math.round(to.player?.audio?.avSkewMs ?? 0)} ms, join ${Math.round(to.player?.joinMs ?? 0)} ms`,
+  )
+  assert.deepEqual(to.player?.errors, [])
+  assert.deepEqual(page.errors, [])
+}
