@@ -23,10 +23,10 @@ export interface Looks {
 }
 
 export interface Peer {
-  /** Sends the page's camera. @returns the offer with its candidates */
-  offer(codec: string): Promise<string>
+  /** Sends the page's camera, without its sound where `sound` is false. @returns the offer with its candidates */
+  offer(codec: string, sound: boolean): Promise<string>
   /** Receives into a video element of its own. @returns the answer with its candidates */
-  answer(offer: string, muted: boolean): Promise<string>
+  answer(offer: string): Promise<string>
   accept(answer: string): Promise<void>
   /** What codec it sends or receives pictures in. */
   codec(): Promise<string>

@@ -50,7 +50,7 @@ export class Stage implements AsyncDisposable {
   }
 
   async view(kind: 'screen' | 'peer' | 'watch', parameters: string): Promise<View> {
-    if (kind === 'peer') return this.#peer()
+    if (kind === 'peer') return this.#peer(parameters !== 'muted=1')
     const begun = wallClock()
     if (kind === 'screen') return { page: this.studio, begun, [Symbol.asyncDispose]: async () => {} }
     const page = await openPage(this.#options, `/watch/${this.#options.broadcast}?${parameters}`)
@@ -62,7 +62,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** The studio's camera over a bare peer connection, in the studio's codec. */
-  async #peer(): Promise<View> {
+  async #peer(sound: boolean): Promise<View> {
     const page = await openPage(this.#options, peerPath)
     const close = async (): Promise<void> => {
       await this.studio.call(({ peer }) => peer.close(), undefined)
@@ -74,8 +74,11 @@ export class Stage implements AsyncDisposable {
       }
       const codec = publisher?.codecs?.some(name => name.startsWith('avc')) ? 'h264' : 'vp8'
       const begun = wallClock()
-      const offer = await this.studio.call(({ peer }, codec) => peer.offer(codec), codec)
-      const answer = await page.call(({ peer }, offer) => peer.answer(offer, false), offer)
+      const offer = await this.studio.call(({ peer }, [codec, sound]) => peer.offer(codec, sound), [
+        codec,
+        sound,
+      ] as const)
+      const answer = await page.call(({ peer }, offer) => peer.answer(offer), offer)
       await this.studio.call(({ peer }, answer) => peer.accept(answer), answer)
       // It begins small while it finds out what the way carries.
       await page.until('the full size', ({ surface }) => surface?.width === 640)

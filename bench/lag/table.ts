@@ -4,7 +4,7 @@
  */
 import { median } from './figures.ts'
 import { isCalm, type Measured, type Outcome } from './measure.ts'
-import { reference, type Subject } from './subjects.ts'
+import { referenceOf, type Subject } from './subjects.ts'
 
 export type Results = ReadonlyMap<Subject, readonly Outcome[]>
 
@@ -35,18 +35,24 @@ const columns: readonly Column[] = [
 export function table(results: Results): string {
   const heads = ['', ...columns.map(({ head }) => head), 'rounds', 'p50 ÷ WebRTC']
   const lines = [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '--:')))]
-  const base = settle([...results].find(([{ name }]) => name === reference)?.[1] ?? [])
   for (const [subject, outcomes] of results) {
     const own = settle(outcomes)
     const name = own.calm || own.seen.length === 0 ? subject.name : `${subject.name} *`
     const values =
       own.seen.length === 0
         ? missing(outcomes)
-        : [...cells(own.seen), `${own.seen.length} of ${outcomes.length}`, ratio(own, base)]
+        : [
+            ...cells(own.seen),
+            `${own.seen.length} of ${outcomes.length}`,
+            ratio(own, settle(outcomesOf(results, referenceOf(subject)))),
+          ]
     lines.push(row([name, ...values]))
   }
   return lines.join('\n')
 }
+
+const outcomesOf = (results: Results, wanted: string): readonly Outcome[] =>
+  [...results].find(([{ name }]) => name === wanted)?.[1] ?? []
 
 function ratio(own: Settled, base: Settled): string {
   const p50 = ({ seen }: Settled): number => median(seen.map(figures => figures.p50))

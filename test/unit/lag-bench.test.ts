@@ -95,8 +95,8 @@ describe('the figures', () => {
 })
 
 describe('the table', () => {
-  const [screen, peer, player, absent] = subjects
-  assert.ok(screen && peer && player && absent)
+  const [screen, peer, picture, player, mutedPlayer, absent] = subjects
+  assert.ok(screen && peer && picture && player && mutedPlayer && absent)
   const seen = (p50: number, others: number): Outcome => ({
     kind: 'measured',
     figures: {
@@ -107,12 +107,14 @@ describe('the table', () => {
   })
   const cellsOf = (line: string | undefined): string[] => (line ?? '').split('|').map(cell => cell.trim())
 
-  it('takes the median of the rounds that others left alone, and compares only those', () => {
+  it('takes the median of the rounds that others left alone, and compares each with its reference', () => {
     const lines = table(
       new Map([
         [screen, [seen(10, 60), seen(30, 60)]],
         [peer, [seen(40, 0), seen(400, 60)]],
+        [picture, [seen(20, 0), seen(20, 0)]],
         [player, [seen(50, 3), seen(70, 4)]],
+        [mutedPlayer, [seen(30, 0), seen(30, 0)]],
         [absent, [{ kind: 'absent' }, { kind: 'absent' }]],
       ]),
     ).split('\n')
@@ -122,7 +124,9 @@ describe('the table', () => {
       [
         [`${screen.name} *`, '20', '2 of 2', ''],
         [peer.name, '40', '1 of 2', '1.00'],
+        [picture.name, '20', '2 of 2', '1.00'],
         [player.name, '60', '2 of 2', '1.50'],
+        [mutedPlayer.name, '30', '2 of 2', '1.50'],
         [absent.name, '', '', ''],
       ],
     )

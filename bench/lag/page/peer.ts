@@ -6,10 +6,10 @@ import { camera } from './camera.ts'
 export class BarePeer implements Peer {
   #connection: RTCPeerConnection | undefined
 
-  async offer(codec: string): Promise<string> {
+  async offer(codec: string, sound: boolean): Promise<string> {
     const connection = this.#open()
     const stream = camera()
-    for (const track of stream.getAudioTracks())
+    for (const track of sound ? stream.getAudioTracks() : [])
       connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] })
     for (const track of stream.getVideoTracks()) {
       const transceiver = connection.addTransceiver(track, {
@@ -27,12 +27,11 @@ export class BarePeer implements Peer {
     return gathered(connection)
   }
 
-  async answer(offer: string, muted: boolean): Promise<string> {
+  async answer(offer: string): Promise<string> {
     const connection = this.#open()
     const video = document.createElement('video')
     video.autoplay = true
     video.playsInline = true
-    video.muted = muted
     video.dataset.player = ''
     video.style.width = '100%'
     document.body.append(video)
