@@ -13,7 +13,7 @@ import { type RunningGateway, startGateway } from '../test/support/gateway.ts'
 import { startBrokers, startKafka } from '../test/support/kafka.ts'
 import { bundlePage } from './lag/bundle.ts'
 import { drift } from './lag/drift.ts'
-import { measure, type Outcome } from './lag/measure.ts'
+import { measure, type Outcome, reasonOf } from './lag/measure.ts'
 import { type LogName, readSettings } from './lag/settings.ts'
 import { Stage, type StageOptions } from './lag/stage.ts'
 import { choose, chooseLong, type Subject, studios } from './lag/subjects.ts'
@@ -75,7 +75,7 @@ async function* measureAll(
     for (let subject = left.shift(); subject !== undefined; subject = left.shift())
       yield [subject, await measure(stage, subject, settings)]
   } catch (error) {
-    for (const subject of left) yield [subject, { kind: 'failed', reason: String(error) }]
+    for (const subject of left) yield [subject, { kind: 'failed', reason: reasonOf(error) }]
   }
 }
 

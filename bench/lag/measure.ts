@@ -74,8 +74,14 @@ async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings
       },
     }
   } catch (error) {
-    return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
+    return { kind: 'failed', reason: reasonOf(error) }
   }
+}
+
+/** What went wrong first: closing what is gone fails too, and hides it. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof SuppressedError) return reasonOf(error.suppressed)
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** A studio page that does not know the mode publishes by WebCodecs, and makes no MediaRecorder. */
