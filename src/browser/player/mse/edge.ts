@@ -8,10 +8,11 @@
 export const edgeLimits = {
   /** Milliseconds over which the worst is sought. */
   window: 1200,
-  /** Milliseconds that should be left at worst, to begin with, with sound and without. */
-  want: { picture: 25, sound: 70 },
+  /** Milliseconds that should be left at worst, to begin with. With less than some 130 Chromium's sound runs dry, and each time
+   * costs half a second. */
+  want: { picture: 25, sound: 140 },
   /** Milliseconds that are wanted more after each time it ran dry, at most, and that go again in a second. */
-  more: 20,
+  more: 40,
   most: 400,
   forget: 2,
   /** Milliseconds around the wanted in which nothing is done. */
