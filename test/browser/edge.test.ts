@@ -78,7 +78,7 @@ describe('the edge', () => {
     const edge = new Edge(false, true)
     const before = edge.wanted
     edge.ranDry()
-    assert.equal(edge.wanted, before + edgeLimits.more)
+    assert.equal(edge.wanted, before + edgeLimits.more.picture)
     for (let i = 0; i < 100; i++) edge.ranDry()
     assert.equal(edge.wanted, edgeLimits.most)
     for (let now = 0; now < 600_000; now += 50) edge.move(now)

@@ -12,9 +12,9 @@ export const edgeLimits = {
    * costs half a second. */
   want: { picture: 25, sound: 140 },
   /** Milliseconds that are wanted more after each time it ran dry, at most, and that go again in a second. */
-  more: 40,
+  more: { picture: 15, sound: 40 },
   most: 400,
-  forget: 2,
+  forget: { picture: 8, sound: 2 },
   /** Milliseconds around the wanted in which nothing is done. */
   dead: 12,
   /** Share by which the rate moves for each second that is left over, and at most. Sound hears the difference. */
@@ -40,7 +40,7 @@ export interface EdgeMove {
 }
 
 export class Edge {
-  readonly #hasSound: boolean
+  readonly #kind: 'picture' | 'sound'
   readonly #canHurry: boolean
   /** The least that was left, in this half of the window and the one before. */
   #least = Number.POSITIVE_INFINITY
@@ -54,21 +54,18 @@ export class Edge {
 
   /** @param canHurry whether the engine plays at another rate without a stall */
   constructor(hasSound: boolean, canHurry: boolean) {
-    this.#hasSound = hasSound
+    this.#kind = hasSound ? 'sound' : 'picture'
     this.#canHurry = canHurry
   }
 
   /** Milliseconds that should be left at worst. */
   get wanted(): number {
-    return Math.min(
-      edgeLimits.most,
-      (this.#hasSound ? edgeLimits.want.sound : edgeLimits.want.picture) + this.#extra,
-    )
+    return Math.min(edgeLimits.most, edgeLimits.want[this.#kind] + this.#extra)
   }
 
   /** Playback had to wait for frames. */
   ranDry(): void {
-    this.#extra = Math.min(edgeLimits.most, this.#extra + edgeLimits.more)
+    this.#extra = Math.min(edgeLimits.most, this.#extra + edgeLimits.more[this.#kind])
     this.#forget()
   }
 
@@ -92,7 +89,7 @@ export class Edge {
   move(now: number): EdgeMove {
     const passed = this.#lookedAt === undefined ? 0 : now - this.#lookedAt
     this.#lookedAt = now
-    this.#extra = Math.max(0, this.#extra - (edgeLimits.forget * passed) / 1000)
+    this.#extra = Math.max(0, this.#extra - (edgeLimits.forget[this.#kind] * passed) / 1000)
     const worst = Math.min(this.#least, this.#before)
     // Half a window says too little to go by.
     if (!Number.isFinite(worst) || this.#before === Number.POSITIVE_INFINITY)
@@ -113,7 +110,7 @@ export class Edge {
   /** In steps of one in two hundred, so that a rate once set is kept for a while. */
   #rateFor(over: number): number {
     if (Math.abs(over) < edgeLimits.dead) return 1
-    const most = this.#hasSound ? edgeLimits.faster.sound : edgeLimits.faster.picture
+    const most = edgeLimits.faster[this.#kind]
     const wanted = Math.max(-edgeLimits.slower, Math.min(most, (over / 1000) * edgeLimits.gain))
     return 1 + Math.round(wanted * 200) / 200
   }
