@@ -1,4 +1,4 @@
-/** Brings what the tests need and a new machine lacks: Chromium, ffmpeg and kcat by apt, Kafka by Maven. */
+/** Brings what the tests need and a new machine lacks: browsers, ffmpeg and kcat by apt, Kafka by Maven. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, '..', '..')
 /** Program, and the Debian package that has it. */
 const programs = [
   ['chromium', 'chromium'],
+  ['firefox-esr', 'firefox-esr'],
   ['ffmpeg', 'ffmpeg'],
   ['kcat', 'kcat'],
 ] as const

@@ -51,6 +51,7 @@ export class RecorderSource implements FrameSource {
   #last = -1
   #keyframeAt = 0
   #restarting = false
+  #stopping = false
   #onEnded = (): void => {}
 
   constructor(stream: MediaStream, handler: FrameSourceHandler) {
@@ -127,7 +128,11 @@ export class RecorderSource implements FrameSource {
       wasAsked = !wasAsked && recorder.state === 'recording'
       if (wasAsked) recorder.requestData()
     }
-    recorder.onstop = () => this.#tell({ kind: 'end', recording: number })
+    recorder.onstop = () => {
+      this.#tell({ kind: 'end', recording: number })
+      const isWanted = this.#stream.getTracks().some(({ readyState }) => readyState === 'live')
+      if (!this.#stopping && isWanted) this.#fail(new Error('the browser stopped recording'))
+    }
     recorder.onerror = event => {
       if (this.#recording?.number === number) this.#fail((event as ErrorEvent).error)
     }
@@ -195,6 +200,7 @@ export class RecorderSource implements FrameSource {
   async #stopRecording(): Promise<void> {
     const { recorder } = this.#recording ?? {}
     if (recorder === undefined) return
+    this.#stopping = true
     await new Promise<void>(resolve => {
       const timer = setTimeout(resolve, recorderLimits.finish)
       this.#onEnded = () => {
@@ -204,6 +210,7 @@ export class RecorderSource implements FrameSource {
       if (recorder.state !== 'inactive') recorder.stop()
     })
     this.#abandon()
+    this.#stopping = false
   }
 
   #abandon(): void {
