@@ -324,7 +324,10 @@ export class MediaSourcePresentation implements Presentation {
     }
     this.pump()
     this.#playhead.overHoles()
-    if (this.#mode === 'live' && !document.hidden) this.#playhead.chase(now)
+    if (this.#mode === 'live' && !document.hidden) {
+      this.#playhead.chase(now)
+      this.#playhead.restart(this.#left(), now)
+    }
     this.#missSound(now)
   }
 

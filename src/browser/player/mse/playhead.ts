@@ -9,6 +9,11 @@ export const playheadLimits = {
   before: 40,
   /** Milliseconds by which a page that was hidden may be behind when it is shown again. */
   shown: 300,
+  /** Milliseconds that sound has been dry for, and that must be there again, before playback is begun anew. */
+  dry: 60,
+  restart: 240,
+  /** Milliseconds between two such beginnings. */
+  restarts: 700,
   /** Seconds from the end of what is there within which playback counts as stuck in front of a hole. */
   hole: 0.1,
 } as const
@@ -32,6 +37,8 @@ export class Playhead {
   #playedMs = 0
   #dryMs = 0
   #dryAt: number | undefined
+  #hasSound = false
+  #restartedAt = Number.NEGATIVE_INFINITY
 
   /** @param chases whether a live picture that has fallen behind hurries back */
   constructor(video: HTMLVideoElement, chases: boolean) {
@@ -60,6 +67,7 @@ export class Playhead {
 
   /** Another source begins. */
   open(hasSound: boolean): void {
+    this.#hasSound = hasSound
     this.#edge = new Edge(hasSound, canHurry())
     this.join()
   }
@@ -135,6 +143,19 @@ export class Playhead {
       if (before - currentTime < playheadLimits.hole) this.#video.currentTime = start
       return
     }
+  }
+
+  /**
+   * Begins anew once there is enough, where live sound ran dry. Chromium wants 200 ms of sound before it plays, and
+   * twice as much after each time it ran dry, up to seconds; a seek makes it forget that.
+   */
+  restart(left: number | undefined, now: number): void {
+    if (!this.#hasSound || this.#dryAt === undefined || left === undefined || this.#video.seeking) return
+    const { dry, restart, restarts } = playheadLimits
+    if (now - this.#dryAt < dry || left < restart || now - this.#restartedAt < restarts) return
+    this.#restartedAt = now
+    this.#video.currentTime += Math.max(1, left - restart) / 1000
+    this.#edge.reset(now)
   }
 
   waits(isLive: boolean): void {
