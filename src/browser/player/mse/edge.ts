@@ -28,6 +28,8 @@ export const edgeLimits = {
   first: 4000,
   /** The same on engines that stall at each change of the rate, and so only jump. */
   jumpOnly: 250,
+  /** Milliseconds that a jump leaves over: it takes time itself, in which frames come or do not. */
+  spared: 60,
   /** Milliseconds between two jumps. */
   settle: 1000,
 } as const
@@ -101,7 +103,7 @@ export class Edge {
     if (over > limit && now - this.#jumpedAt > edgeLimits.settle) {
       this.reset(now)
       this.#rate = 1
-      return { rate: 1, skip: over }
+      return { rate: 1, skip: over - edgeLimits.spared }
     }
     this.#rate = this.#canHurry ? this.#rateFor(over) : 1
     return { rate: this.#rate, skip: 0 }
