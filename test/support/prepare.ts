@@ -5,15 +5,25 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
 
-/** Program, and the Debian package that has it. */
+const codecs = '/usr/lib/x86_64-linux-gnu/gstreamer-1.0'
+/** Program or file, and the Debian package that has it. */
 const programs = [
   ['chromium', 'chromium'],
   ['firefox-esr', 'firefox-esr'],
+  ['WebKitWebDriver', 'webkit2gtk-driver'],
+  ['Xvfb', 'xvfb'],
+  // WebKit's codecs: VP8 and VP9, Opus, H.264.
+  [`${codecs}/libgstvpx.so`, 'gstreamer1.0-plugins-good'],
+  [`${codecs}/libgstopusparse.so`, 'gstreamer1.0-plugins-bad'],
+  [`${codecs}/libgstlibav.so`, 'gstreamer1.0-libav'],
   ['ffmpeg', 'ffmpeg'],
   ['kcat', 'kcat'],
 ] as const
 
-const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+const has = (program: string): boolean =>
+  program.startsWith('/')
+    ? existsSync(program)
+    : spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 
 function must(command: string, args: readonly string[]): void {
   const { status, stdout, stderr } = spawnSync(command, args, {
