@@ -1,6 +1,9 @@
 /** The video element: plays, is heard as far as the browser lets it, and tells of each picture that it shows. */
 import type { SoundWish } from '../player.ts'
 
+/** Milliseconds between two refreshes of a screen: so often at most is a picture seen. */
+const refresh = 1000 / 60
+
 export interface VideoSurfaceHandler {
   /** @param time of the element, seconds. @param shownAt on the clock of `performance.now()`, milliseconds */
   onPainted(time: number, shownAt: number): void
@@ -15,6 +18,7 @@ export class VideoSurface {
   #blocked = false
   #painted = 0
   #presented = 0
+  #presentedAt = 0
   #firstAt: number | undefined
   #times: number[] = []
   /** Sound behind its picture, negative ahead; a slow mean. */
@@ -96,9 +100,12 @@ export class VideoSurface {
       if (this.#stopped) return
       element.requestVideoFrameCallback(next)
       // Several pictures may have been shown since the page was last given a turn; a new source counts from zero.
+      // Firefox counts those too that a seek passes over, without a refresh between them.
       const { presentedFrames, expectedDisplayTime, mediaTime } = metadata
-      const shown = presentedFrames > this.#presented ? presentedFrames - this.#presented : 1
+      const refreshes = Math.max(1, Math.round((now - this.#presentedAt) / refresh))
+      const shown = Math.max(1, Math.min(presentedFrames - this.#presented, refreshes))
       this.#presented = presentedFrames
+      this.#presentedAt = now
       const clock = element.currentTime + ((expectedDisplayTime - now) / 1000) * element.playbackRate
       if (!element.seeking && !element.paused) this.#follow((clock - mediaTime) * 1000)
       this.#show(shown, mediaTime, expectedDisplayTime)
