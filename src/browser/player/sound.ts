@@ -6,6 +6,8 @@ import workletUrl from './sound-worklet.ts?worker&url'
 
 /** Milliseconds added to what the sound card reports: blocks are handed over whole, and not always on time. */
 const leadMargin = 8
+/** Milliseconds around now within which a browser's word for what is at the loudspeaker is believed. */
+const heardWithin = { past: 1000, future: 100 } as const
 /** Reports that the loudest sample is taken from: about two seconds. */
 const peakReports = 20
 
@@ -116,10 +118,14 @@ export class Sound {
     this.#handler.onChange()
   }
 
-  /** Which sample is at the loudspeaker when. Where the browser does not say, its latency is subtracted. */
+  /**
+   * Which sample is at the loudspeaker when. Where the browser does not say, its latency is subtracted; so too where
+   * it says what cannot be: WebKitGTK's time runs twice as fast as the clock.
+   */
   #heardAt(now: number): { contextTime: number; performanceTime: number } {
     const { contextTime = 0, performanceTime = 0 } = this.#context.getOutputTimestamp?.() ?? {}
-    if (contextTime > 0 && performanceTime > 0 && now - performanceTime < 1000)
+    const ahead = performanceTime - now
+    if (contextTime > 0 && performanceTime > 0 && ahead > -heardWithin.past && ahead < heardWithin.future)
       return { contextTime, performanceTime }
     const latency = this.#context.outputLatency || this.#context.baseLatency || 0
     return { contextTime: this.#context.currentTime - latency, performanceTime: now }
