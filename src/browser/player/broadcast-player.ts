@@ -157,8 +157,12 @@ export class BroadcastPlayer implements Player {
   #from(): string {
     if (this.#offset === undefined) return this.#options.from
     const away = performance.now() - (this.#lostAt ?? 0)
-    const anew = away > playerLimits.goOn || this.#problem?.code === 'VIEWER_TOO_SLOW'
-    return this.#presentation?.mode === 'live' && anew ? 'live' : `@${this.#offset + 1}`
+    const wantsAnew = away > playerLimits.goOn || this.#problem?.code === 'VIEWER_TOO_SLOW'
+    // Whoever has seen it to its end stays there, until somebody publishes again.
+    if (this.#presentation?.mode !== 'live' || !wantsAnew || this.#over) return `@${this.#offset + 1}`
+    // What comes is begun with anew, whatever the broadcast has become meanwhile.
+    this.#offset = undefined
+    return 'live'
   }
 
   #welcome(welcome: MessageOf<'welcome'>, openedAt: number): void {

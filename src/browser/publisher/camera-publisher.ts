@@ -102,7 +102,8 @@ export class CameraPublisher implements Publisher {
       this.#end({ kind: 'unsupported', missing })
       return
     }
-    stream.getVideoTracks()[0]?.addEventListener('ended', () => void this.stop())
+    const [main = stream.getAudioTracks()[0]] = stream.getVideoTracks()
+    main?.addEventListener('ended', () => void this.stop())
     this.#uplink.open()
   }
 

@@ -41,7 +41,7 @@ export class MediaSourcePresentation implements Presentation {
   readonly #playhead: Playhead
   readonly #stretches = new Stretches()
   readonly #timer: number
-  readonly #onVisible = (): void => this.#shownAgain()
+  readonly #onVisible = (): void => this.#visibilityChanged()
   #mode: TimelineMode = 'live'
   #wish: SoundWish
   #source: SourceTracks | undefined
@@ -173,7 +173,8 @@ export class MediaSourcePresentation implements Presentation {
     this.#wish = wish
     this.#surface.setSound(wish)
     // A live picture without sound has no use for it and is the sooner shown: the other way is another source.
-    if (changes && this.#mode === 'live' && this.sound !== 'none') this.#rejoin()
+    const isOver = this.#playedOut || this.#segment?.ended === true
+    if (changes && this.#mode === 'live' && this.sound !== 'none' && !isOver) this.#rejoin()
     this.#handler.onSound()
   }
 
@@ -340,7 +341,8 @@ export class MediaSourcePresentation implements Presentation {
   /** Sound that does not come would hold the picture: silence takes its place, or it is given up for a while. */
   #missSound(now: number): void {
     const { video, audio } = this.#source?.ends ?? {}
-    if (this.#mode !== 'live' || video === undefined || this.#segment?.audio === undefined) return
+    const hasLane = this.#segment !== undefined && this.#tracksOf(this.#segment).audio !== undefined
+    if (this.#mode !== 'live' || video === undefined || !hasLane) return
     const { element } = this.#surface
     const isDry = element.readyState < 3 && !element.seeking
     if (audio !== undefined && isDry && video - audio > mseLimits.missing * 1000)
@@ -351,7 +353,8 @@ export class MediaSourcePresentation implements Presentation {
     this.#rejoin()
   }
 
-  #shownAgain(): void {
+  #visibilityChanged(): void {
+    if (document.hidden) this.#playhead.hide()
     if (document.hidden || this.#source === undefined || this.#playhead.isJoining) return
     this.#surface.play()
     this.#playhead.shownAgain(this.#left(), this.#mode === 'live')

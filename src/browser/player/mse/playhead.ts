@@ -105,8 +105,8 @@ export class Playhead {
     const hasCome = now - last > playheadLimits.quiet || now - since > playheadLimits.join
     if (isLive && !isAll && !hasCome) return false
     const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + playheadLimits.before) / 1000
-    // What an earlier session has left is not waited for.
-    const wanted = isLive ? Math.max(from / 1_000_000, edge) : from / 1_000_000
+    // What an earlier session has left is not waited for, and nothing is played twice.
+    const wanted = Math.max(this.#video.currentTime, from / 1_000_000, isLive ? edge : 0)
     for (let i = 0; i < buffered.length; i++) {
       if (buffered.end(i) <= wanted) continue
       this.#joining = undefined
@@ -123,6 +123,11 @@ export class Playhead {
     const { rate, skip } = this.#edge.move(now)
     if (skip > 0) this.#skip(skip)
     else if (this.#video.playbackRate !== rate) this.#video.playbackRate = rate
+  }
+
+  /** Nobody chases while the page is hidden: it plays as it is. */
+  hide(): void {
+    this.#video.playbackRate = 1
   }
 
   /** A hidden page is shown again: one skip to the edge. */

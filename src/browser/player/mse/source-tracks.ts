@@ -170,7 +170,8 @@ export class SourceTracks {
 
   /** No frame follows: the element plays to the very end. */
   end(): void {
-    if (this.#ended || !this.#isOpen || this.#source.readyState !== 'open' || !this.isIdle) return
+    // Evicting opens an ended source again, so it may have to be ended more than once.
+    if (!this.#isOpen || this.#source.readyState !== 'open' || !this.isIdle) return
     this.#ended = true
     this.#source.endOfStream()
   }

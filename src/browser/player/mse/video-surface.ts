@@ -74,7 +74,8 @@ export class VideoSurface {
 
   /** Without sound where the browser wants a gesture for it: the picture waits for nobody. */
   play(): void {
-    if (this.#stopped) return
+    // An element that has ended would begin anew.
+    if (this.#stopped || this.element.ended) return
     this.element.play().catch((error: unknown) => {
       const isRefused = error instanceof DOMException && error.name === 'NotAllowedError'
       if (!isRefused || this.element.muted || this.#stopped) return
