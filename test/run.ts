@@ -22,7 +22,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
     'cli/*.test.ts',
     'e2e/*.test.ts',
   ],
-  soak: ['soak/*.test.ts', 'e2e/*.test.ts'],
+  soak: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/*.test.ts'],
 }
 
 const [what = 'test'] = process.argv.slice(2)
