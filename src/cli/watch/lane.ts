@@ -1,5 +1,7 @@
 /** A lane: one track of a catalog as a file holds it. */
 import type { AudioCodec, VideoCodec } from 'mediabunny'
+import { sameBytes } from '../../container/decoder-config.ts'
+import { decodeBase64 } from '../../core/base64.ts'
 import { FramelogError } from '../../errors.ts'
 import { configOfAac, withoutAdts } from '../../media/aac.ts'
 import { type AudioTrack, type Catalog, isAudio, isVideo, type VideoTrack } from '../../media/catalog.ts'
@@ -46,9 +48,6 @@ export function goesOn(lane: Lane, made: Lane): boolean {
   if (lane.kind !== made.kind || lane.identity !== made.identity) return false
   return lane.inBand || made.inBand || sameBytes(lane.description, made.description)
 }
-
-export const sameBytes = (one: Uint8Array | undefined, other: Uint8Array | undefined): boolean =>
-  one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0
 
 /** The configuration that a keyframe carries, where its lane has it in band. @param data borrowed */
 export const carriedDescription = (data: Uint8Array): Uint8Array | undefined => formatOfAnnexB(data)?.avcC
@@ -130,6 +129,5 @@ const opusHeadIn = (description: Uint8Array | undefined): Uint8Array | undefined
 
 const asItIs = (data: Uint8Array): Uint8Array => data
 
-/** A copy of its own buffer: a small Buffer is a view of a shared one. */
 const bytesOf = (base64: string | undefined): Uint8Array | undefined =>
-  base64 === undefined || base64 === '' ? undefined : Uint8Array.from(Buffer.from(base64, 'base64'))
+  base64 === undefined || base64 === '' ? undefined : decodeBase64(base64)

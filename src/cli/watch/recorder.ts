@@ -2,11 +2,12 @@
  * Turns what a viewer is sent into files: media times of sessions into one time that goes on, and one file after
  * the other where what comes has no place in the one before.
  */
+import { sameBytes } from '../../container/decoder-config.ts'
 import type { Catalog } from '../../media/catalog.ts'
 import { type Micros, type Millis, micros } from '../../units.ts'
 import type { Container } from './container.ts'
 import type { Destination } from './destination.ts'
-import { carriedDescription, goesOn, type Lane, lanesOf, sameBytes } from './lane.ts'
+import { carriedDescription, goesOn, type Lane, lanesOf } from './lane.ts'
 import { type LaneCount, MediaFile } from './media-file.ts'
 import { type Arrival, Opening } from './opening.ts'
 

@@ -60,7 +60,6 @@ export class MediaSourcePresentation implements Presentation {
     this.#surface = new VideoSurface(label, sound, {
       onPainted: (time, shownAt) => this.#painted(time, shownAt),
       onSound: () => handler.onSound(),
-      onError: error => handler.onError(error),
     })
     const { element } = this.#surface
     this.#playhead = new Playhead(element, chases)
@@ -341,8 +340,7 @@ export class MediaSourcePresentation implements Presentation {
   /** Sound that does not come would hold the picture: silence takes its place, or it is given up for a while. */
   #missSound(now: number): void {
     const { video, audio } = this.#source?.ends ?? {}
-    const hasLane = this.#segment !== undefined && this.#tracksOf(this.#segment).audio !== undefined
-    if (this.#mode !== 'live' || video === undefined || !hasLane) return
+    if (this.#mode !== 'live' || video === undefined || this.#source?.hasSound !== true) return
     const { element } = this.#surface
     const isDry = element.readyState < 3 && !element.seeking
     if (audio !== undefined && isDry && video - audio > mseLimits.missing * 1000)

@@ -70,6 +70,10 @@ export class SourceTracks {
     }
   }
 
+  get hasSound(): boolean {
+    return this.#lanes.audio !== undefined
+  }
+
   /** Everything that came has been appended. */
   get isIdle(): boolean {
     return this.#early.length === 0 && Object.values(this.#lanes).every(({ buffer }) => buffer.isIdle)
@@ -100,7 +104,7 @@ export class SourceTracks {
     }
   }
 
-  /** @param base element time minus media time, microseconds. @returns element time of its end */
+  /** @param base element time minus media time, microseconds */
   append(kind: Kind, frame: Frame, base: number): void {
     if (this.#closed) return
     // The source is open a moment before it says so; its buffers are made when it does.

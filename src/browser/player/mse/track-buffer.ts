@@ -43,7 +43,6 @@ export class TrackBuffer {
     item.kind === 'bytes' ? item.bytes.byteLength : 0,
   )
   #dead = false
-  #retries = 0
 
   constructor(buffer: Appendable, handler: TrackBufferHandler) {
     this.#buffer = buffer
@@ -59,23 +58,12 @@ export class TrackBuffer {
     return this.#items.bytes
   }
 
-  /** Appends that found no room. */
-  get retries(): number {
-    return this.#retries
-  }
-
   get isUpdating(): boolean {
     return this.#buffer.updating
   }
 
   get isIdle(): boolean {
     return this.#items.length === 0 && !this.#buffer.updating
-  }
-
-  /** Seconds; undefined where it holds nothing. */
-  get end(): number | undefined {
-    const { buffered } = this.#buffer
-    return buffered.length === 0 ? undefined : buffered.end(buffered.length - 1)
   }
 
   /** @param parts owned by the buffer from here on */
@@ -123,7 +111,6 @@ export class TrackBuffer {
       this.#items.shift()
     } catch (error) {
       if (!(error instanceof DOMException && error.name === 'QuotaExceededError')) throw error
-      this.#retries += 1
       // The same bytes stay first; room comes by what is removed now, or by what will have been played.
       this.#evict(trackBufferLimits.keptWhenFull, trackBufferLimits.keptWhenFull)
     }

@@ -8,7 +8,6 @@ export interface VideoSurfaceHandler {
   /** @param time of the element, seconds. @param shownAt on the clock of `performance.now()`, milliseconds */
   onPainted(time: number, shownAt: number): void
   onSound(): void
-  onError(error: Error): void
 }
 
 export class VideoSurface {
