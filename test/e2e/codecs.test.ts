@@ -7,7 +7,8 @@ import type { AudioTrack, VideoTrack } from '../../src/media/catalog.ts'
 import type { Frame } from '../../src/media/frame.ts'
 import { launch, open } from '../support/chromium.ts'
 import { TestPublisher } from '../support/clients.ts'
-import { encode, framesOf } from '../support/encoded.ts'
+import { framesOf } from '../support/encoded.ts'
+import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { PageState } from '../support/pages.ts'
 
@@ -36,10 +37,10 @@ interface Stream {
 
 const streams: Readonly<Record<string, () => Stream>> = {
   'VP8 and Opus': () =>
-    framesOf(encode(...input, '-c:v', 'libvpx', '-deadline', 'realtime', '-g', '30', ...opus, '-f', 'webm')),
+    framesOf(ffmpeg(...input, '-c:v', 'libvpx', '-deadline', 'realtime', '-g', '30', ...opus, '-f', 'webm')),
   'VP9 and Opus': () =>
     framesOf(
-      encode(
+      ffmpeg(
         ...input,
         '-c:v',
         'libvpx-vp9',
@@ -56,7 +57,7 @@ const streams: Readonly<Record<string, () => Stream>> = {
     ),
   'AV1 and Opus': () =>
     framesOf(
-      encode(
+      ffmpeg(
         ...input,
         '-c:v',
         'libaom-av1',
@@ -70,12 +71,12 @@ const streams: Readonly<Record<string, () => Stream>> = {
         ...fragments,
       ),
     ),
-  'H.264 and Opus': () => framesOf(encode(...input, ...h264, '-tune', 'zerolatency', ...opus, ...matroska)),
+  'H.264 and Opus': () => framesOf(ffmpeg(...input, ...h264, '-tune', 'zerolatency', ...opus, ...matroska)),
   'H.264 with B-frames and AAC': () =>
-    framesOf(encode(...input, ...h264, '-preset', 'medium', '-bf', '2', ...aac, ...fragments)),
+    framesOf(ffmpeg(...input, ...h264, '-preset', 'medium', '-bf', '2', ...aac, ...fragments)),
   'H.264 in Annex B': () =>
-    toAnnexB(framesOf(encode(...input, ...h264, '-tune', 'zerolatency', ...opus, ...matroska))),
-  'sound alone': () => framesOf(encode(...input, '-map', '1:a', ...opus, '-f', 'webm')),
+    toAnnexB(framesOf(ffmpeg(...input, ...h264, '-tune', 'zerolatency', ...opus, ...matroska))),
+  'sound alone': () => framesOf(ffmpeg(...input, '-map', '1:a', ...opus, '-f', 'webm')),
 }
 
 describe('a recording', { timeout: 280_000 }, () => {

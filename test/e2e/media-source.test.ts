@@ -7,7 +7,8 @@ import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { launch, open, type WatchedPage } from '../support/chromium.ts'
 import { TestPublisher } from '../support/clients.ts'
-import { encode, framesOf } from '../support/encoded.ts'
+import { framesOf } from '../support/encoded.ts'
+import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { freePort } from '../support/kafka-process.ts'
 import { PageState, pictures } from '../support/pages.ts'
@@ -155,7 +156,7 @@ describe('the MediaSource player', { timeout: 250_000 }, () => {
   it('makes room where the browser has none, and appends the same once more', async () => {
     // A second of this is half of the megabyte that this Chromium gives a picture's buffer, and a replay runs 10 s ahead.
     const { tracks, frames } = framesOf(
-      encode(
+      ffmpeg(
         '-f',
         'lavfi',
         '-i',
