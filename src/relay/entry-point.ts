@@ -10,21 +10,15 @@ export interface EntryPoint {
   readonly floor?: Offset
 }
 
-/** Records looked at, back from the end or forward from a time, in search of one that carries a `start`. */
+/** Records looked at, back from the end or on from a position, in search of one that carries a `start`. */
 const lookBack = [1, 64, 1024, 8192] as const
+const lookOn = 8192
 const probeBytes = 1024 * 1024
 
 /** Where to read from so that the newest GOP comes whole. */
 export async function newestGop(log: Log, topic: Topic): Promise<EntryPoint> {
   const { first, next } = await log.bounds(topic)
-  for (const back of lookBack) {
-    const from = Math.max(first, next - back) as Offset
-    if (from >= next) break
-    const point = lastPoint(await readSpan(log, topic, from, next), first)
-    if (point) return point
-    if (from === first) break
-  }
-  return { from: first }
+  return (await lastPoint(log, topic, first, next)) ?? { from: first }
 }
 
 /** Where to read from so that the first frame at or after an offset can be decoded. */
@@ -32,13 +26,17 @@ export async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<Ent
   const { first, next } = await log.bounds(topic)
   const from = Math.min(Math.max(wanted, first), next) as Offset
   if (from === first) return { from: first }
-  if (from === next) return newestGop(log, topic)
-  const { records } = await log.read(topic, from, probeBytes)
-  for (const record of records) {
-    const point = pointOf(record, first)
-    if (point) return point.from <= from ? point : { from }
+  for (let at = from; at < next && at - from < lookOn; ) {
+    const chunk = await log.read(topic, at, probeBytes)
+    for (const record of chunk.records) {
+      const point = pointOf(record, first)
+      if (point) return point.from <= from ? point : { from }
+    }
+    if (chunk.next <= at) break
+    at = chunk.next
   }
-  return { from }
+  // Nothing but claims and other programs' records: the frames to come may belong to the GOP before the position.
+  return (await lastPoint(log, topic, first, from)) ?? { from }
 }
 
 /** The same by time: the first record stamped at or after it. */
@@ -63,11 +61,21 @@ function pointOf(record: LogRecord, first: Offset): EntryPoint | undefined {
   return { from: Math.max(entry.start, first) as Offset, floor: floorOf(entry) }
 }
 
-function lastPoint(records: readonly LogRecord[], first: Offset): EntryPoint | undefined {
-  for (let i = records.length - 1; i >= 0; i--) {
-    const record = records[i]
-    const point = record && pointOf(record, first)
-    if (point) return point
+/** Of the last record before an offset that carries a `start`, where there is one not too far back. */
+async function lastPoint(
+  log: Log,
+  topic: Topic,
+  first: Offset,
+  before: Offset,
+): Promise<EntryPoint | undefined> {
+  for (const back of lookBack) {
+    const from = Math.max(first, before - back) as Offset
+    const records = await readSpan(log, topic, from, before)
+    for (const record of records.reverse()) {
+      const point = pointOf(record, first)
+      if (point) return point
+    }
+    if (from === first) return undefined
   }
   return undefined
 }
@@ -77,7 +85,7 @@ async function readSpan(log: Log, topic: Topic, from: Offset, to: Offset): Promi
   let at = from
   while (at < to) {
     const chunk = await log.read(topic, at, probeBytes)
-    records.push(...chunk.records)
+    for (const record of chunk.records) if (record.offset < to) records.push(record)
     if (chunk.next <= at) break
     at = chunk.next
   }

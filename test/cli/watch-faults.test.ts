@@ -150,9 +150,7 @@ describe('a request that cannot be met', { timeout: 60_000 }, () => {
 const times = ({ source }: RegExp, n: number): RegExp => new RegExp(`(${source}[^]*){${n}}`)
 
 describe('a gateway that is killed and comes back', { timeout: 240_000 }, () => {
-  // Does not hold yet: now and then some 75 frames around a kill are missing in the file, and nobody is told.
-  const live = process.env.SOAK === '1' ? it : (): void => {}
-  live('costs no frame and repeats none, live', async () => {
+  it('costs no frame and repeats none, live', async () => {
     const env = { DATA_DIR: join(folder, 'live'), HTTP_PORT: String(await freePort()), LOG_LEVEL: 'warn' }
     let running = await startGateway(env)
     const path = join(folder, 'live.webm')

@@ -201,6 +201,24 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     await again.close()
   })
 
+  it('loses no frame of the GOP for whoever goes on behind it when another claim is all that follows', async () => {
+    const first = await TestPublisher.connect(gateway.ws, 'claimed')
+    const viewer = await TestViewer.connect(gateway.ws, 'claimed')
+    first.publish(30)
+    const { relayed } = await viewer.frame(29)
+    assert.ok(relayed)
+    await viewer.close()
+    first.cut()
+    const session = first.welcome?.session ?? ''
+    const again = await TestPublisher.connect(gateway.ws, 'claimed', { session })
+    const back = await TestViewer.connect(gateway.ws, 'claimed', `@${relayed.offset + 1}`)
+    await back.next('state')
+    again.publish(31)
+    await back.frame(60)
+    assert.deepEqual(back.sequences, range(0, 61))
+    await Promise.all([again.close(), back.close()])
+  })
+
   it('replays on over a hole in the media time', async () => {
     const publisher = await TestPublisher.connect(gateway.ws, 'hole')
     publisher.publish(60)
