@@ -6,6 +6,8 @@ import type { Millis, Offset } from '../units.ts'
 
 export interface EntryPoint {
   readonly from: Offset
+  /** What was asked for: what is before it is needed only to decode what comes. */
+  readonly wanted?: Offset
   /** Lowest epoch that can count; see the readers' rule. */
   readonly floor?: Offset
 }
@@ -30,13 +32,14 @@ export async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<Ent
     const chunk = await log.read(topic, at, probeBytes)
     for (const record of chunk.records) {
       const point = pointOf(record, first)
-      if (point) return point.from <= from ? point : { from }
+      if (point) return point.from <= from ? { ...point, wanted: from } : { from }
     }
     if (chunk.next <= at) break
     at = chunk.next
   }
   // Nothing but claims and other programs' records: the frames to come may belong to the GOP before the position.
-  return (await lastPoint(log, topic, first, from)) ?? { from }
+  const point = await lastPoint(log, topic, first, from)
+  return point ? { ...point, wanted: from } : { from }
 }
 
 /** The same by time: the first record stamped at or after it. */

@@ -7,6 +7,7 @@
 import { FramelogError } from '../errors.ts'
 import type { Log, Topic } from '../log/log.ts'
 import type { Micros, Offset } from '../units.ts'
+import { Approach, type Step } from './approach.ts'
 import type { EntryPoint } from './entry-point.ts'
 import { type BroadcastState, Packet, type ViewerSink } from './packet.ts'
 import { type Accepted, RecordStream } from './stream.ts'
@@ -111,6 +112,7 @@ export class Viewer {
     if (this.#state.kind === 'closed') return
     this.#state = { kind: 'replaying' }
     const stream = new RecordStream(point.floor)
+    const approach = new Approach()
     let at = point.from
     while (this.state === 'replaying') {
       let chunk: Awaited<ReturnType<Log['read']>>
@@ -128,12 +130,19 @@ export class Viewer {
       for (const record of chunk.records) {
         const accepted = stream.take(record)
         if (accepted?.packet === undefined) continue
-        await this.#room(accepted.packet)
+        const step = { accepted, packet: accepted.packet, catalog: stream.catalog }
+        if (record.offset < (point.wanted ?? 0)) await this.#give(approach.take(step))
+        else {
+          await this.#give(approach.rest())
+          await this.#pace(accepted.packet)
+          await this.#give([step])
+        }
         if (this.state !== 'replaying') return
-        this.#forward(accepted, accepted.packet, stream.catalog)
       }
       at = chunk.next
-      if (at >= chunk.end && edge.attach(this, at)) return
+      if (at < chunk.end) continue
+      await this.#give(approach.rest())
+      if (this.state !== 'replaying' || edge.attach(this, at)) return
     }
   }
 
@@ -206,11 +215,18 @@ export class Viewer {
     this.#sink.send(packet)
   }
 
-  /** Waits until the connection has room and the viewer has come near enough. */
-  async #room(packet: Packet): Promise<void> {
-    if (this.#sink.buffered > viewerLimits.replayBuffered)
-      await this.#sink.drained(viewerLimits.replayBuffered / 2)
-    const { event } = packet
+  /** Sends as the connection has room. */
+  async #give(steps: readonly Step[]): Promise<void> {
+    for (const { accepted, packet, catalog } of steps) {
+      if (this.#sink.buffered > viewerLimits.replayBuffered)
+        await this.#sink.drained(viewerLimits.replayBuffered / 2)
+      if (this.state !== 'replaying') return
+      this.#forward(accepted, packet, catalog)
+    }
+  }
+
+  /** Waits until the viewer has come near enough. */
+  async #pace({ event }: Packet): Promise<void> {
     if (event.type !== 'frame') return
     const { timestamp } = event.frame
     if (this.#first?.session !== event.session) {

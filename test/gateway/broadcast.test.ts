@@ -347,6 +347,36 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     await viewer.close()
   })
 
+  it('begins with the GOP that a position is in, however far before that its start lies', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'position')
+    // All at once: the gateway knows the log's end late, and records name a start far before their GOP.
+    publisher.publish(1200)
+    await publisher.acknowledged(1199)
+    const whole = await TestViewer.connect(gateway.ws, 'position', 'start')
+    const { session = '' } = await whole.next('catalog')
+    whole.send({ type: 'position', session, timestamp: 60_000_000 })
+    const { relayed } = await whole.frame(1110)
+    const viewer = await TestViewer.connect(gateway.ws, 'position', `@${relayed?.offset}`)
+    await viewer.frame(1199)
+    assert.deepEqual(viewer.sequences, range(1080, 1200))
+    await Promise.all([publisher.close(), whole.close(), viewer.close()])
+  })
+
+  it('gives all of a GOP that is longer than a replay runs ahead, up to the position and on', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'long')
+    publisher.publish(1, { keyframe: true })
+    publisher.publish(899, { keyframe: false })
+    await publisher.acknowledged(899)
+    const whole = await TestViewer.connect(gateway.ws, 'long', 'start')
+    const { session = '' } = await whole.next('catalog')
+    whole.send({ type: 'position', session, timestamp: 60_000_000 })
+    const { relayed } = await whole.frame(700)
+    const viewer = await TestViewer.connect(gateway.ws, 'long', `@${relayed?.offset}`)
+    await viewer.frame(899)
+    assert.deepEqual(viewer.sequences, range(0, 900))
+    await Promise.all([publisher.close(), whole.close(), viewer.close()])
+  })
+
   it('lists the broadcasts with their states', async () => {
     const response = await fetch(`${gateway.http}/api/v1/broadcasts`)
     const { broadcasts } = (await response.json()) as { broadcasts: { id: string; state: string }[] }

@@ -5,6 +5,7 @@ import { type ErrorCode, FramelogError } from '../../src/errors.ts'
 import type { LogRecord, NewRecord } from '../../src/log/log.ts'
 import { decodeRecord, encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
 import { encodeCatalog } from '../../src/media/catalog.ts'
+import { Approach } from '../../src/relay/approach.ts'
 import { CurrentGop, gopLimits } from '../../src/relay/gop.ts'
 import { Packet, type ViewerSink } from '../../src/relay/packet.ts'
 import { Publication, publicationLimits } from '../../src/relay/publication.ts'
@@ -73,6 +74,39 @@ class Writer {
     viewer.deliver(accepted, accepted.packet, this.catalog)
   }
 }
+
+describe('the way to a position', () => {
+  const steps = (bytes: number, count: number) => {
+    const writer = new Writer()
+    return Array.from({ length: count }, (_, sequence) => {
+      const frame = testFrame(sequence, { bytes })
+      const claim = { epoch: 0 as Offset, session: 'abcd1234' }
+      if (frame.keyframe) writer.write({ kind: 'catalog', ...claim, catalog: encodeCatalog(testCatalog) })
+      const accepted = writer.write({ kind: 'frame', ...claim, sequence, frame })
+      assert.ok(accepted?.packet)
+      return { accepted, packet: accepted.packet, catalog: writer.catalog }
+    })
+  }
+  const numbers = (list: readonly { packet: Packet }[]): number[] =>
+    list.flatMap(({ packet: { event } }) => (event.type === 'frame' ? [event.frame.sequence] : []))
+
+  it('leaves out all but the GOP that the position is in', () => {
+    const approach = new Approach()
+    for (const step of steps(100, 150)) assert.deepEqual(approach.take(step), [])
+    assert.deepEqual(
+      numbers(approach.rest()),
+      Array.from({ length: 30 }, (_, i) => 120 + i),
+    )
+    assert.deepEqual(approach.rest(), [])
+  })
+
+  it('holds no more of a GOP than the memory may, and loses none of it', () => {
+    const approach = new Approach()
+    const given = steps(gopLimits.bytes / 40, 50).flatMap(step => approach.take(step))
+    assert.ok(given.length > 30 && given.length < 50)
+    assert.deepEqual(numbers([...given, ...approach.rest()]), [...Array(50).keys()])
+  })
+})
 
 describe('a viewer whose connection takes nothing', () => {
   const bytes = 256 * 1024
