@@ -155,6 +155,12 @@ export const errorKinds = {
     true,
     'Start again, or write to a file: what has no place in it goes on in a second one.',
   ),
+  RECORDER_FAILED: kind(
+    500,
+    1011,
+    false,
+    'Start again; if it stays so, open the studio with mode=webcodecs, or in another browser.',
+  ),
   INTERNAL: kind(500, 1011, false, 'This is a defect. The log of the gateway has the details.'),
 } as const satisfies Record<string, ErrorKind>
 

@@ -41,6 +41,18 @@ export function formatOfAac(config: Uint8Array): AacFormat | undefined {
 export const durationOfAac = (sampleRate: number): number => Math.round((1024 * 1_000_000) / sampleRate)
 
 /**
+ * A frame of AAC-LC in which nothing sounds (section 4.4.2.1): one element whose bands are none, and the end. Owned.
+ * @returns undefined where there are more than two channels
+ */
+export function silentAac(channels: number): Uint8Array | undefined {
+  // single_channel_element: id 0, tag, global_gain, ics_info with max_sfb 0, no pulses, noise shaping or gain; id 7.
+  if (channels === 1) return Uint8Array.of(0, 0, 0, 0b111)
+  // channel_pair_element: id 1, tag, common_window, ics_info, ms_mask 0, twice gain and no tools; id 7.
+  if (channels === 2) return Uint8Array.of(0b0010_0001, 0, 0, 0, 0, 0b0001_1100)
+  return undefined
+}
+
+/**
  * AudioSpecificConfig of AAC-LC, for sound that came without one. Owned.
  * @returns undefined where the rate is none of AAC's
  */

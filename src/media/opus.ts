@@ -44,12 +44,14 @@ export function opusHead(channels: number): Uint8Array {
   return head
 }
 
+/** Whether a packet says that it is stereo (RFC 6716, section 3.1). */
+export const isStereoOpus = (packet: Uint8Array): boolean => ((packet[0] ?? 0) & 4) !== 0
+
 /**
- * Packets that say nothing: a decoder fills their time from what it heard before, which fades away (RFC 6716 sections
- * 3.2.1 and 4.4: a frame of no bytes is a lost one). Each is 20 ms long.
- * @param like a packet of the same stream, whose channels they take
+ * A packet that says nothing, 20 ms long: a decoder fills its time from what it heard before, which fades away (RFC
+ * 6716 sections 3.2.1 and 4.4: a frame of no bytes is a lost one). Owned. Not for streams of more than two channels.
  */
-export const silentOpus = (like: Uint8Array): Uint8Array => Uint8Array.of((31 << 3) | ((like[0] ?? 0) & 4))
+export const silentOpus = (isStereo: boolean): Uint8Array => Uint8Array.of((31 << 3) | (isStereo ? 4 : 0))
 
 /** Microseconds of a silent packet. */
 export const silentOpusDuration = 20_000

@@ -105,8 +105,8 @@ describe('the times of sound', () => {
   it('leave out sound whose time was filled', () => {
     const times = new SoundTimes()
     times.place(micros(0), packet)
-    assert.deepEqual(times.fill(micros(500_000)), { timestamp: 20_000, duration: 480_000 })
-    assert.equal(times.fill(micros(400_000)), undefined)
+    assert.deepEqual(times.fill(micros(500_000), micros(0)), { timestamp: 20_000, duration: 480_000 })
+    assert.equal(times.fill(micros(400_000), micros(0)), undefined)
     assert.equal(times.place(micros(100_000), packet), undefined)
     assert.equal(times.place(micros(500_000), packet)?.timestamp, 500_000)
   })

@@ -53,4 +53,26 @@ describe('a hidden tab', { timeout: 120_000 }, () => {
       })
     }
   }
+
+  it('without sound keeps no more than some seconds of what nobody sees', async () => {
+    const page = await window.newPage()
+    await page.goto(`${gateway.http}/watch/camera?player=mse&muted=1`)
+    const view = new PageState(page as never)
+    const { player: before } = await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 30)
+    await front.bringToFront()
+    const other = new PageState(front as never)
+    await front.goto(`${gateway.http}/watch/camera?player=webcodecs&muted=1`)
+    const begun = before?.mediaTime ?? 0
+    let most = 0
+    for (let second = 1; second <= 15; second++) {
+      await other.until('a second', ({ player }) => (player?.mediaTime ?? 0) > begun + second * 1_000_000)
+      most = Math.max(most, (await view.read()).player?.bufferMs ?? 0)
+    }
+    console.log(`${Math.round(most)} ms waited at most in the hidden page`)
+    assert.ok(most < 12_000)
+    await page.bringToFront()
+    await view.until('the edge', ({ player }) => (player?.lagMs ?? 1e9) < 1500)
+    assert.deepEqual((await view.read()).player?.errors, [])
+    await page.close()
+  })
 })

@@ -1,12 +1,15 @@
 /** Follows one broadcast through its states and over lost connections, whatever presents it. */
-import type { BroadcastId, Millis, Offset } from '../../units.ts'
+import { mainTrack } from '../../media/catalog.ts'
+import type { NumberedFrame } from '../../media/frame.ts'
+import type { BroadcastId, Millis, Offset, TrackName } from '../../units.ts'
 import { type BroadcastState, type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { socketUrl, tokenOf } from '../net/address.ts'
 import { Link, type Problem } from '../net/link.ts'
+import { GopOffsets, type Place } from './gop-offsets.ts'
 import { MediaSourcePresentation } from './mse/media-source-presentation.ts'
 import { mediaSourceClass } from './mse/source.ts'
 import type { OnPlayerChange, Player, PlayerFigures, PlayerState, SoundState, SoundWish } from './player.ts'
-import type { Presentation, PresentationMaker } from './presentation.ts'
+import type { Presentation, PresentationMaker, Rejoin } from './presentation.ts'
 import { WebCodecsPresentation } from './webcodecs-presentation.ts'
 
 /** How a page decodes; the first that works, in this order, where it does not matter. */
@@ -66,7 +69,11 @@ export class BroadcastPlayer implements Player {
   #broadcast: BroadcastState = 'waiting'
   #paced = false
   #session: string | undefined
+  /** Whose keyframes begin a GOP. */
+  #main: TrackName | undefined
   #offset: Offset | undefined
+  /** Of a replay. */
+  readonly #gops = new GopOffsets()
   #lostAt: number | undefined
   #joinFrom: number | undefined
   /** The gateway's clock when it welcomed this viewer. */
@@ -156,7 +163,8 @@ export class BroadcastPlayer implements Player {
   /** After a loss it goes on where it was; a live viewer who was away for long, or too slow, joins anew. */
   #from(): string {
     if (this.#offset === undefined) return this.#options.from
-    const away = performance.now() - (this.#lostAt ?? 0)
+    const now = performance.now()
+    const away = now - (this.#lostAt ?? now)
     const wantsAnew = away > playerLimits.goOn || this.#problem?.code === 'VIEWER_TOO_SLOW'
     // Whoever has seen it to its end stays there, until somebody publishes again.
     if (this.#presentation?.mode !== 'live' || !wantsAnew || this.#over) return `@${this.#offset + 1}`
@@ -193,6 +201,7 @@ export class BroadcastPlayer implements Player {
         // A connection that goes on begins with the GOP that it goes on in.
         if (offset !== undefined && this.#offset !== undefined && offset <= this.#offset) return
         this.#offset = offset ?? this.#offset
+        this.#noteGop(message.frame, offset)
         // The first frame opens the GOP that the viewer came into.
         if (message.relayed !== undefined && this.#welcomedAt !== undefined)
           this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - message.relayed.time)
@@ -214,6 +223,7 @@ export class BroadcastPlayer implements Player {
 
   #catalog({ session = 'unnamed', catalog }: MessageOf<'catalog'>): void {
     this.#over = false
+    this.#main = mainTrack(catalog)?.name
     this.#joinFrom ??= performance.now()
     if (session !== this.#session) {
       this.#session = session
@@ -246,7 +256,7 @@ export class BroadcastPlayer implements Player {
           onUnsupported: missing => this.#unsupported(missing),
           onSound: () => this.#onChange(),
           onError: error => this.#note(`${error.name}: ${error.message}`),
-          onRejoin: () => this.#rejoin(),
+          onRejoin: (how, place) => this.#rejoin(how, place),
         },
       )
     if (this.#presentation !== undefined) stage.prepend(this.#presentation.surface)
@@ -260,12 +270,22 @@ export class BroadcastPlayer implements Player {
       return
     }
     this.#present()
-    this.#rejoin()
+    this.#rejoin('anew')
   }
 
-  #rejoin(): void {
-    this.#offset = undefined
+  #rejoin(how: Rejoin, place?: Place): void {
+    if (how === 'anew') this.#offset = undefined
+    else if (this.#presentation?.mode === 'replay') {
+      const next = this.#gops.after(place)
+      if (next !== undefined) this.#offset = (next - 1) as Offset
+    }
+    this.#gops.clear()
     if (this.#connection === 'open') this.#link.reconnect()
+  }
+
+  #noteGop({ track, keyframe, timestamp }: NumberedFrame, offset: Offset | undefined): void {
+    if (offset === undefined || !keyframe || track !== this.#main || this.#session === undefined) return
+    if (this.#presentation?.mode === 'replay') this.#gops.add({ session: this.#session, timestamp, offset })
   }
 
   #painted(shownAt: number): void {

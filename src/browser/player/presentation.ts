@@ -2,6 +2,7 @@
 import type { Catalog } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
 import type { Micros } from '../../units.ts'
+import type { Place } from './gop-offsets.ts'
 import type { PlayerFigures, SoundState, SoundWish } from './player.ts'
 import type { TimelineMode } from './timeline.ts'
 
@@ -14,9 +15,15 @@ export interface PresentationHandler {
   onUnsupported(missing: string): void
   onSound(): void
   onError(error: Error): void
-  /** What it held is gone: it needs the current GOP once more. Only while live. */
-  onRejoin(): void
+  /**
+   * What it held is gone.
+   * @param place what was shown last, where that is known
+   */
+  onRejoin(how: Rejoin, place: Place | undefined): void
 }
+
+/** `anew`, which only live is possible, with the current GOP once more; `behind` what cannot be decoded, with the next one. */
+export type Rejoin = 'anew' | 'behind'
 
 export interface Presentation {
   /** Where the picture is. */
@@ -41,7 +48,7 @@ export interface Presentation {
   /** Called a few times a second, also where the page is hidden. */
   pump(): void
   /** What is shown, for the gateway to pace a replay by. */
-  position(): { readonly session: string; readonly timestamp: Micros } | undefined
+  position(): Place | undefined
   /** When the picture of a media time was captured, on the gateway's wall clock, milliseconds. */
   capturedAt(timestamp: Micros): number | undefined
   setSound(wish: SoundWish): void

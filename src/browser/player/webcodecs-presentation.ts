@@ -6,6 +6,7 @@ import type { Catalog } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
 import { type Micros, micros } from '../../units.ts'
 import { Feed, type Segment } from './feed.ts'
+import type { Place } from './gop-offsets.ts'
 import { PictureCanvas } from './picture-canvas.ts'
 import { PictureDecoder } from './picture-decoder.ts'
 import { PictureQueue, pictureLimit } from './picture-queue.ts'
@@ -131,7 +132,7 @@ export class WebCodecsPresentation implements Presentation {
     return this.#capture === undefined ? undefined : timestamp / 1000 + this.#capture
   }
 
-  position(): { readonly session: string; readonly timestamp: Micros } | undefined {
+  position(): Place | undefined {
     const segment = this.#feed.current
     const now = this.#timeline.mediaAt(performance.now())
     if (segment?.last === undefined || now === undefined) return undefined

@@ -2,6 +2,7 @@
  * Encodes with MediaRecorder, which every browser has: it writes a container, a worker takes that apart again. Each
  * session is a recording of its own, so that its times begin near zero and its first picture is a keyframe.
  */
+import { FramelogError } from '../../errors.ts'
 import type { Frame } from '../../media/frame.ts'
 import { type Micros, micros } from '../../units.ts'
 import type { FromDemuxWorker, ToDemuxWorker } from './demux-worker.ts'
@@ -17,6 +18,8 @@ export const recorderLimits = {
   keyframe: 10_000,
   /** Milliseconds that a finish waits for the recorder's last bytes. */
   finish: 3000,
+  /** Milliseconds for a recording to give its first frame: some engines take part and then write nothing. */
+  first: 10_000,
 } as const
 
 /** WebM first: what writes MP4 cuts it in pieces of a GOP or a second. */
@@ -37,6 +40,11 @@ interface Recording {
   readonly clock: RecorderClock
   /** Its first moment in the session, microseconds. */
   readonly base: number
+  /** Fires where no frame comes at first. */
+  readonly timer: number
+  /** Settles when its last frame was given, or it is left; undefined until it is told to stop. */
+  stopped: Promise<void> | undefined
+  onOver: () => void
 }
 
 export class RecorderSource implements FrameSource {
@@ -50,9 +58,7 @@ export class RecorderSource implements FrameSource {
   /** The newest media time of the session. */
   #last = -1
   #keyframeAt = 0
-  #restarting = false
-  #stopping = false
-  #onEnded = (): void => {}
+  #finishing = false
 
   constructor(stream: MediaStream, handler: FrameSourceHandler) {
     this.#stream = stream
@@ -75,7 +81,8 @@ export class RecorderSource implements FrameSource {
   wantKeyframe(): void {}
 
   async finish(): Promise<void> {
-    await this.#stopRecording()
+    this.#finishing = true
+    if (this.#recording !== undefined) await this.#stop(this.#recording)
     this.close()
   }
 
@@ -118,7 +125,9 @@ export class RecorderSource implements FrameSource {
     const base = this.#last < 0 ? 0 : Math.max(this.#last + 1000, (startedAt - this.#zero) * 1000)
     if (this.#last < 0) this.#zero = startedAt
     this.#keyframeAt = startedAt
-    this.#recording = { number, recorder, clock: new RecorderClock(startedAt), base }
+    const timer = setTimeout(() => this.#fallSilent(), recorderLimits.first)
+    const clock = new RecorderClock(startedAt)
+    this.#recording = { number, recorder, clock, base, timer, stopped: undefined, onOver: () => {} }
     this.#tell({ kind: 'begin', recording: number })
     // Chromium gives a blob when the first byte of the next frame is written: what is asked for in turn frees the
     // frame itself (arrival of a picture 16 ms after its capture at best, and not 48).
@@ -131,7 +140,9 @@ export class RecorderSource implements FrameSource {
     recorder.onstop = () => {
       this.#tell({ kind: 'end', recording: number })
       const isWanted = this.#stream.getTracks().some(({ readyState }) => readyState === 'live')
-      if (!this.#stopping && isWanted) this.#fail(new Error('the browser stopped recording'))
+      const mine = this.#recording?.number === number ? this.#recording : undefined
+      if (mine !== undefined && mine.stopped === undefined && isWanted)
+        this.#fail(new Error('The browser stopped recording'))
     }
     recorder.onerror = event => {
       if (this.#recording?.number === number) this.#fail((event as ErrorEvent).error)
@@ -141,7 +152,7 @@ export class RecorderSource implements FrameSource {
   #newWorker(): Worker {
     const worker = new Worker(workerUrl, { type: 'module', name: 'framelog-demux' })
     worker.onmessage = ({ data }: MessageEvent<FromDemuxWorker>) => this.#hear(data)
-    worker.onerror = event => this.#fail(new Error(event.message || 'the demuxer did not load'))
+    worker.onerror = event => this.#fail(new Error(event.message || 'The demuxer did not load'))
     return worker
   }
 
@@ -157,14 +168,15 @@ export class RecorderSource implements FrameSource {
         this.#handler.onCatalog({ version: 1, tracks: message.tracks })
         break
       case 'frames':
+        clearTimeout(recording.timer)
         for (const frame of message.frames) this.#give(frame, recording)
-        this.#watchKeyframes()
+        this.#watchKeyframes(recording)
         break
       case 'ended':
-        this.#onEnded()
+        recording.onOver()
         break
       case 'failed':
-        this.#recording = undefined
+        this.#abandon()
         this.#handler.onError(message.problem)
         break
       default:
@@ -186,45 +198,49 @@ export class RecorderSource implements FrameSource {
   }
 
   /** Whoever joins waits for a keyframe: a recorder that gives none any more is replaced by one that must. */
-  #watchKeyframes(): void {
-    if (this.#stream.getVideoTracks().length === 0 || this.#restarting) return
+  #watchKeyframes(recording: Recording): void {
+    if (this.#stream.getVideoTracks().length === 0 || recording.stopped !== undefined) return
     if (performance.now() - this.#keyframeAt < recorderLimits.keyframe) return
-    this.#restarting = true
-    void this.#stopRecording().then(() => {
-      this.#restarting = false
-      if (this.#worker !== undefined) this.#record()
+    void this.#stop(recording).then(() => {
+      // Another session may have begun meanwhile, with a recording of its own.
+      if (this.#recording === undefined && this.#worker !== undefined && !this.#finishing) this.#record()
     })
   }
 
-  /** Waits for the last frames of the recording. */
-  async #stopRecording(): Promise<void> {
-    const { recorder } = this.#recording ?? {}
-    if (recorder === undefined) return
-    this.#stopping = true
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, recorderLimits.finish)
-      this.#onEnded = () => {
+  /** Waits for the last frames of a recording. */
+  #stop(recording: Recording): Promise<void> {
+    recording.stopped ??= new Promise<void>(resolve => {
+      const timer = setTimeout(() => recording.onOver(), recorderLimits.finish)
+      recording.onOver = () => {
         clearTimeout(timer)
+        if (this.#recording === recording) this.#abandon()
         resolve()
       }
-      if (recorder.state !== 'inactive') recorder.stop()
+      if (recording.recorder.state !== 'inactive') recording.recorder.stop()
     })
-    this.#abandon()
-    this.#stopping = false
+    return recording.stopped
   }
 
   #abandon(): void {
-    const { recorder } = this.#recording ?? {}
+    const recording = this.#recording
     this.#recording = undefined
-    if (recorder === undefined) return
+    if (recording === undefined) return
+    const { recorder, timer } = recording
+    clearTimeout(timer)
     recorder.ondataavailable = null
     recorder.onstop = null
     recorder.onerror = null
     if (recorder.state !== 'inactive') recorder.stop()
+    recording.onOver()
   }
 
-  #fail(error: unknown): void {
-    const { name, message } = error instanceof Error ? error : new Error(String(error))
-    this.#handler.onError({ code: name, message, advice: '', retryable: false })
+  #fallSilent(): void {
+    this.#abandon()
+    this.#fail(new Error(`The browser's recorder wrote nothing for ${recorderLimits.first / 1000} seconds`))
+  }
+
+  #fail(cause: unknown): void {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    this.#handler.onError(new FramelogError('RECORDER_FAILED', message, { cause }))
   }
 }

@@ -85,10 +85,14 @@ export class SoundTimes {
     return { timestamp: micros(written), duration, silence: micros(silence) }
   }
 
-  /** Sound up to this moment is silence. @returns where that begins and how long it is; undefined where there is no need */
-  fill(until: Micros): FrameTime | undefined {
-    if (this.#end === undefined || until <= this.#end) return undefined
-    const timestamp = micros(this.#end)
+  /**
+   * Sound up to this moment is silence.
+   * @param from where sound should have begun, where none came
+   * @returns where the silence begins and how long it is; undefined where there is no need
+   */
+  fill(until: Micros, from: Micros): FrameTime | undefined {
+    const timestamp = this.end ?? from
+    if (until <= timestamp) return undefined
     this.#end = until
     return { timestamp, duration: micros(until - timestamp) }
   }

@@ -6,14 +6,17 @@ import type { Catalog } from '../../../media/catalog.ts'
 import type { NumberedFrame } from '../../../media/frame.ts'
 import { type Micros, micros } from '../../../units.ts'
 import { Feed, type Segment } from '../feed.ts'
+import type { Place } from '../gop-offsets.ts'
 import type { SoundState, SoundWish } from '../player.ts'
 import type {
   Presentation,
   PresentationFigures,
   PresentationHandler,
   PresentationOptions,
+  Rejoin,
 } from '../presentation.ts'
 import type { TimelineMode } from '../timeline.ts'
+import { MissingSound } from './missing-sound.ts'
 import { Playhead } from './playhead.ts'
 import { SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
 import { type Stretch, Stretches } from './stretches.ts'
@@ -24,10 +27,6 @@ export const mseLimits = {
   look: 50,
   /** Microseconds of element time before the first frame: what belongs to it may begin a little earlier. */
   lead: 1_000_000,
-  /** Milliseconds that sound may be missing, while there are pictures, before it is given up for a while. */
-  silence: 1000,
-  /** Milliseconds that sound may be behind the picture before silence takes its place. */
-  missing: 200,
   /** Bytes that wait to be appended, past which a replay leaves its frames in the feed. */
   waiting: 16 * 1024 * 1024,
   /** Sources that may break one after the other without a picture in between. */
@@ -40,6 +39,7 @@ export class MediaSourcePresentation implements Presentation {
   readonly #surface: VideoSurface
   readonly #playhead: Playhead
   readonly #stretches = new Stretches()
+  readonly #missingSound = new MissingSound()
   readonly #timer: number
   readonly #onVisible = (): void => this.#visibilityChanged()
   #mode: TimelineMode = 'live'
@@ -47,7 +47,6 @@ export class MediaSourcePresentation implements Presentation {
   #source: SourceTracks | undefined
   #segment: Segment | undefined
   #stretch: Stretch | undefined
-  #soundGivenUp: number | undefined
   #playedOut = false
   #breaks = 0
   #shown: { readonly stretch: Stretch; readonly timestamp: Micros } | undefined
@@ -127,7 +126,7 @@ export class MediaSourcePresentation implements Presentation {
     }
   }
 
-  position(): { readonly session: string; readonly timestamp: Micros } | undefined {
+  position(): Place | undefined {
     const place = this.#stretches.at(this.#surface.element.currentTime)
     if (place === undefined || this.#playhead.isJoining) return undefined
     const { stretch, timestamp } = place
@@ -173,7 +172,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#surface.setSound(wish)
     // A live picture without sound has no use for it and is the sooner shown: the other way is another source.
     const isOver = this.#playedOut || this.#segment?.ended === true
-    if (changes && this.#mode === 'live' && this.sound !== 'none' && !isOver) this.#rejoin()
+    if (changes && this.#mode === 'live' && this.sound !== 'none' && !isOver) this.#rejoin('anew')
     this.#handler.onSound()
   }
 
@@ -183,8 +182,7 @@ export class MediaSourcePresentation implements Presentation {
     const segment = this.#feed.current
     if (segment?.ended !== true || this.#feed.hasNext || segment.pictures.length + segment.sounds.length > 0)
       return
-    this.#beginPlaying(true)
-    this.#source?.end()
+    this.#playOut()
     if (this.#playedOut || !this.#isPlayedOut()) return
     this.#playedOut = true
     this.#handler.onPlayedOut()
@@ -212,7 +210,15 @@ export class MediaSourcePresentation implements Presentation {
     for (;;) {
       const segment = this.#feed.current
       if (segment === undefined || this.#stopped) return
-      if (segment !== this.#segment && !this.#enter(segment)) return
+      if (segment !== this.#segment) {
+        const way = this.#enter(segment)
+        if (way === 'later') return
+        if (way === 'never') {
+          if (!this.#feed.hasNext) return
+          this.#feed.advance()
+          continue
+        }
+      }
       if (this.#mode === 'replay' && (this.#source?.waiting ?? 0) > mseLimits.waiting) return
       if (segment.pictures.length + segment.sounds.length > 0)
         this.#playhead.came(this.#left(), this.#mode === 'live')
@@ -220,39 +226,52 @@ export class MediaSourcePresentation implements Presentation {
         this.#append('video', segment, frame)
       for (let frame = segment.sounds.shift(); frame !== undefined; frame = segment.sounds.shift())
         this.#append('audio', segment, frame)
+      if (this.#mode === 'live' && document.hidden) this.#playhead.passOver(this.#left())
       if (!this.#feed.hasNext) return
       this.#feed.advance()
     }
   }
 
-  /** @returns false where what is still to be played must be played out first */
-  #enter(segment: Segment): boolean {
+  /** @returns `later` where what is still to be played must be played out first, `never` where there is nothing to show */
+  #enter(segment: Segment): 'entered' | 'later' | 'never' {
     const tracks = this.#tracksOf(segment)
     if (segment.video !== undefined && tracks.video === undefined) {
       this.#segment = segment
       this.#handler.onUnsupported(segment.video.codec)
-      return false
+      return 'later'
     }
     if (tracks.video === undefined && tracks.audio === undefined) {
       segment.sounds.clear()
-      return false
+      return 'never'
     }
     if (this.#source?.takes(tracks) === true) this.#source.change(tracks)
     else {
-      if (this.#mode === 'replay' && this.#source !== undefined && !this.#isPlayedOut()) return false
+      if (this.#mode === 'replay' && this.#source !== undefined && !this.#isPlayedOut()) {
+        this.#playOut()
+        return 'later'
+      }
       this.#openSource(tracks)
     }
     if (!segment.continues) this.#stretch = undefined
     this.#segment = segment
     this.#handler.onSound()
-    return true
+    return 'entered'
+  }
+
+  /** Nothing follows in the source: what it has is played to its very end. */
+  #playOut(): void {
+    const { video, audio } = this.#source?.ends ?? {}
+    // Sound that never came: the element would not begin without it.
+    if (video !== undefined && audio === undefined) this.#fillSound(micros(video))
+    this.#beginPlaying(true)
+    this.#source?.end()
   }
 
   #tracksOf({ video, audio }: Segment): Tracks {
     const hasSound =
       audio !== undefined &&
       writerFor(audio) !== undefined &&
-      this.#soundGivenUp === undefined &&
+      !this.#missingSound.isGivenUp &&
       !(this.#mode === 'live' && this.#wish === 'off' && video !== undefined)
     return {
       video: video !== undefined && writerFor(video) !== undefined ? video : undefined,
@@ -283,13 +302,9 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   #append(kind: 'video' | 'audio', segment: Segment, frame: NumberedFrame): void {
-    const now = performance.now()
-    if (kind === 'audio' && this.#soundGivenUp !== undefined) {
-      // It is back: with the next source it is heard again.
-      if (now - this.#soundGivenUp > 5 * mseLimits.silence) {
-        this.#soundGivenUp = undefined
-        this.#rejoin()
-      }
+    if (kind === 'audio' && this.#missingSound.isGivenUp) {
+      // With the next source it is heard again.
+      if (this.#missingSound.isBack(performance.now())) this.#rejoin('anew')
       return
     }
     const { currentTime } = this.#surface.element
@@ -318,6 +333,7 @@ export class MediaSourcePresentation implements Presentation {
   #look(): void {
     const now = performance.now()
     this.#playhead.count(now)
+    this.#missSound(now)
     if (this.#playhead.isJoining) {
       this.#beginPlaying(false)
       return
@@ -328,7 +344,6 @@ export class MediaSourcePresentation implements Presentation {
       this.#playhead.chase(now)
       this.#playhead.restart(this.#left(), now)
     }
-    this.#missSound(now)
   }
 
   #beginPlaying(isAll: boolean): void {
@@ -337,18 +352,19 @@ export class MediaSourcePresentation implements Presentation {
     if (this.#playhead.begin({ isLive: this.#mode === 'live', from, ends }, isAll)) this.#surface.play()
   }
 
-  /** Sound that does not come would hold the picture: silence takes its place, or it is given up for a while. */
   #missSound(now: number): void {
-    const { video, audio } = this.#source?.ends ?? {}
-    if (this.#mode !== 'live' || video === undefined || this.#source?.hasSound !== true) return
-    const { element } = this.#surface
-    const isDry = element.readyState < 3 && !element.seeking
-    if (audio !== undefined && isDry && video - audio > mseLimits.missing * 1000)
-      this.#source?.fillSound(micros(video - (mseLimits.missing * 1000) / 2))
-    if (!isDry || (this.#playhead.dryFor(now) ?? 0) < mseLimits.silence) return
-    if (this.#soundGivenUp !== undefined || video - (audio ?? 0) < mseLimits.silence * 1000) return
-    this.#soundGivenUp = now
-    this.#rejoin()
+    if (this.#source?.hasSound !== true) return
+    const { video, audio } = this.#source.ends
+    const isLive = this.#mode === 'live'
+    const waitsFor = this.#playhead.waitsFor(now)
+    const from = this.#stretch?.from ?? 0
+    const remedy = this.#missingSound.judge({ isLive, video, audio, from, waitsFor }, now)
+    if (remedy.kind === 'fill') this.#fillSound(remedy.until)
+    else if (remedy.kind === 'give up') this.#rejoin('anew')
+  }
+
+  #fillSound(until: Micros): void {
+    this.#source?.fillSound(until, micros(this.#stretch?.from ?? 0))
   }
 
   #visibilityChanged(): void {
@@ -374,10 +390,11 @@ export class MediaSourcePresentation implements Presentation {
     return element.ended || element.currentTime >= Math.max(...Object.values(this.#source.ends)) / 1_000_000
   }
 
-  #rejoin(): void {
+  #rejoin(how: Rejoin): void {
+    const place = this.position()
     this.#closeSource()
     this.#feed.clear()
-    this.#handler.onRejoin()
+    this.#handler.onRejoin(how, place)
   }
 
   /** A source that is broken is replaced; one after the other without a picture means that none will do. */
@@ -387,8 +404,9 @@ export class MediaSourcePresentation implements Presentation {
     this.#handler.onError(cause === null ? error : new Error(`${cause.message} (${cause.code})`))
     this.#breaks += 1
     const codec = this.#segment?.video?.codec ?? 'MediaSource'
-    this.#closeSource()
-    if (this.#breaks > mseLimits.breaks) this.#handler.onUnsupported(codec)
-    else this.#rejoin()
+    if (this.#breaks > mseLimits.breaks) {
+      this.#closeSource()
+      this.#handler.onUnsupported(codec)
+    } else this.#rejoin(cause === null && this.#mode === 'live' ? 'anew' : 'behind')
   }
 }

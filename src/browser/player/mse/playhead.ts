@@ -7,8 +7,9 @@ export const playheadLimits = {
   join: 150,
   /** Milliseconds by which a live picture begins further behind than it wants to be in the end. */
   before: 40,
-  /** Milliseconds by which a page that was hidden may be behind when it is shown again. */
+  /** Milliseconds by which a page that was hidden may be behind when it is shown again, and while it is hidden. */
   shown: 300,
+  hidden: 10_000,
   /** Milliseconds that sound has been dry for, and that must be there again, before playback is begun anew. */
   dry: 60,
   restart: 240,
@@ -31,8 +32,8 @@ export class Playhead {
   readonly #video: HTMLVideoElement
   readonly #chases: boolean
   #edge = new Edge(false, canHurry())
-  /** When the frames of a join began and went on to come; undefined once playback has begun. */
-  #joining: { readonly since: number; last: number } | undefined
+  /** When the frames of a join began and went on to come, as far as there are any; undefined once playback has begun. */
+  #joining: { since: number | undefined; last: number } | undefined
   #before: { readonly at: number; readonly time: number } | undefined
   #playedMs = 0
   #dryMs = 0
@@ -60,9 +61,11 @@ export class Playhead {
     return this.#dryMs
   }
 
-  /** Milliseconds since playback ran dry; undefined while it flows. */
-  dryFor(now: number): number | undefined {
-    return this.#dryAt === undefined ? undefined : now - this.#dryAt
+  /** Milliseconds since the first frame of a join, or since there was nothing to play; undefined while it flows. */
+  waitsFor(now: number): number | undefined {
+    if (this.#joining !== undefined) return now - (this.#joining.since ?? now)
+    if (this.#video.readyState > 2 || this.#video.seeking) return undefined
+    return now - (this.#dryAt ?? now)
   }
 
   /** Another source begins. */
@@ -79,15 +82,16 @@ export class Playhead {
 
   /** What comes next is begun with as a joining viewer begins. */
   join(): void {
-    const now = performance.now()
-    this.#joining = { since: now, last: now }
+    this.#joining = { since: undefined, last: performance.now() }
   }
 
   /** A frame came. @param left milliseconds that were left to be played just before; undefined where nothing was there */
   came(left: number | undefined, isLive: boolean): void {
     const now = performance.now()
-    if (this.#joining !== undefined) this.#joining.last = now
-    else if (isLive && left !== undefined && !this.#video.seeking && !this.#video.paused)
+    if (this.#joining !== undefined) {
+      this.#joining.since ??= now
+      this.#joining.last = now
+    } else if (isLive && left !== undefined && !this.#video.seeking && !this.#video.paused)
       this.#edge.see(left, now)
   }
 
@@ -101,7 +105,7 @@ export class Playhead {
     const { buffered, readyState } = this.#video
     if (this.#joining === undefined || readyState === 0) return false
     const now = performance.now()
-    const { since, last } = this.#joining
+    const { since = now, last } = this.#joining
     const hasCome = now - last > playheadLimits.quiet || now - since > playheadLimits.join
     if (isLive && !isAll && !hasCome) return false
     const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + playheadLimits.before) / 1000
@@ -135,6 +139,12 @@ export class Playhead {
     const over = left === undefined ? 0 : left - this.#edge.wanted
     if (isLive && this.#chases && over > playheadLimits.shown) this.#skip(over)
     this.#edge.reset(performance.now())
+  }
+
+  /** Browsers stop a picture without sound that nobody sees, and what comes would fill the memory. Live only. */
+  passOver(left: number | undefined): void {
+    const over = left === undefined ? 0 : left - this.#edge.wanted
+    if (over > playheadLimits.hidden && !this.#video.seeking) this.#skip(over)
   }
 
   /** Frames that never came leave a hole: playback goes on behind it. */

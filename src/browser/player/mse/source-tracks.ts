@@ -1,12 +1,12 @@
 /** A MediaSource on a video element, with one SourceBuffer for the picture and one for the sound. */
 import { type FragmentWriter, fragmentWriters } from '../../../container/fragments.ts'
-import { durationOfAac } from '../../../media/aac.ts'
+import { durationOfAac, silentAac } from '../../../media/aac.ts'
 import type { AudioTrack, VideoTrack } from '../../../media/catalog.ts'
 import { parseCodec } from '../../../media/codec.ts'
 import type { Frame } from '../../../media/frame.ts'
-import { durationOfOpus, silentOpus, silentOpusDuration } from '../../../media/opus.ts'
+import { durationOfOpus, isStereoOpus, silentOpus, silentOpusDuration } from '../../../media/opus.ts'
 import { type Micros, micros } from '../../../units.ts'
-import { type FrameTime, PictureTimes, SoundTimes } from './frame-times.ts'
+import { type FrameTime, frameTimeLimits, PictureTimes, SoundTimes } from './frame-times.ts'
 import { attach, mediaSourceClass } from './source.ts'
 import { TrackBuffer } from './track-buffer.ts'
 
@@ -23,8 +23,14 @@ interface Lane {
   end: number | undefined
   codec: string
   sampleRate: number
-  /** A packet that fills a missing one. */
-  silent: Uint8Array | undefined
+  /** What fills missing sound, where the codec has such a thing. */
+  silence: Silence | undefined
+}
+
+interface Silence {
+  readonly data: Uint8Array
+  /** Microseconds of one packet. */
+  readonly duration: number
 }
 
 type Kind = 'video' | 'audio'
@@ -128,33 +134,37 @@ export class SourceTracks {
       })
       return
     }
+    // Where there were pictures in a long gap, it is silence; where there were none, it is a hole in both.
+    const seen = micros(Math.min(timestamp, this.#lanes.video?.end ?? 0))
+    if (seen - (lane.times.end ?? seen) > frameTimeLimits.soundGap) this.fillSound(seen, seen)
     const time = lane.times.place(timestamp, soundDuration(lane, frame))
     if (time === undefined) return
-    if (lane.codec === 'opus') lane.silent = silentOpus(frame.data)
+    if (lane.codec === 'opus' && lane.silence !== undefined)
+      lane.silence = { ...lane.silence, data: silentOpus(isStereoOpus(frame.data)) }
     this.#fill(lane, { timestamp: micros(time.timestamp - time.silence), duration: time.silence })
     lane.end = lane.times.end
     this.#write(lane, frame, time)
   }
 
-  /** Fills up missing sound to a moment of the element's, microseconds, as far as its codec lets it. */
-  fillSound(until: Micros): void {
+  /**
+   * Fills up missing sound to a moment of the element's, microseconds, as far as its codec lets it.
+   * @param from where sound should have begun, where none came
+   */
+  fillSound(until: Micros, from: Micros): void {
     const lane = this.#lanes.audio
-    if (!(lane?.times instanceof SoundTimes) || lane.silent === undefined) return
-    const time = lane.times.fill(until)
+    if (!(lane?.times instanceof SoundTimes) || lane.silence === undefined) return
+    const time = lane.times.fill(until, from)
     if (time === undefined) return
     this.#fill(lane, time)
     lane.end = lane.times.end
   }
 
   #fill(lane: Lane, { timestamp, duration }: FrameTime): void {
-    if (lane.silent === undefined) return
-    for (let at = 0; at < duration; at += silentOpusDuration) {
-      const part = micros(Math.min(silentOpusDuration, duration - at))
-      this.#write(
-        lane,
-        { keyframe: true, data: lane.silent },
-        { timestamp: micros(timestamp + at), duration: part },
-      )
+    if (lane.silence === undefined) return
+    const { data, duration: each } = lane.silence
+    for (let at = 0; at < duration; at += each) {
+      const part = micros(Math.min(each, duration - at))
+      this.#write(lane, { keyframe: true, data }, { timestamp: micros(timestamp + at), duration: part })
     }
   }
 
@@ -166,7 +176,8 @@ export class SourceTracks {
     const { timestamp, duration, decodeTimestamp } = time
     const decode = decodeTimestamp === undefined ? {} : { decodeTimestamp }
     try {
-      lane.buffer.append(lane.writer.write({ timestamp, duration, ...decode, keyframe, data }))
+      const parts = lane.writer.write({ timestamp, duration, ...decode, keyframe, data })
+      lane.buffer.append(parts, lane.times instanceof PictureTimes && keyframe ? timestamp : undefined)
     } catch (error) {
       this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
     }
@@ -235,12 +246,19 @@ export class SourceTracks {
 
 const described = (
   track: VideoTrack | AudioTrack,
-): Pick<Lane, 'times' | 'codec' | 'sampleRate' | 'silent'> => ({
+): Pick<Lane, 'times' | 'codec' | 'sampleRate' | 'silence'> => ({
   times: track.kind === 'video' ? new PictureTimes(track.frameRate) : new SoundTimes(),
   codec: parseCodec(track.codec).family,
   sampleRate: track.kind === 'audio' ? track.sampleRate : 0,
-  silent: undefined,
+  silence: track.kind === 'audio' ? silenceOf(track) : undefined,
 })
+
+function silenceOf({ codec, channels, sampleRate }: AudioTrack): Silence | undefined {
+  if (parseCodec(codec).family === 'opus')
+    return channels > 2 ? undefined : { data: silentOpus(channels === 2), duration: silentOpusDuration }
+  const data = silentAac(channels)
+  return data && { data, duration: durationOfAac(sampleRate) }
+}
 
 /** Sound says itself how long it plays; what some muxers say of it leaves holes. */
 function soundDuration(

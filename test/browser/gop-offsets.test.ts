@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { GopOffsets } from '../../src/browser/player/gop-offsets.ts'
+import { micros, type Offset } from '../../src/units.ts'
+
+const gop = (session: string, seconds: number, offset: number) => ({
+  session,
+  timestamp: micros(seconds * 1_000_000),
+  offset: offset as Offset,
+})
+const at = (session: string, seconds: number) => ({ session, timestamp: micros(seconds * 1_000_000) })
+
+describe('the offsets of GOPs', () => {
+  it('tell where the next one begins, over sessions whose clocks begin anew', () => {
+    const gops = new GopOffsets()
+    for (const each of [gop('a', 0, 10), gop('a', 2, 20), gop('b', 0, 30), gop('b', 2, 40)]) gops.add(each)
+    assert.equal(gops.after(at('a', 1)), 20)
+    assert.equal(gops.after(at('a', 3)), 30)
+    assert.equal(gops.after(at('b', 0)), 40)
+    assert.equal(gops.after(at('b', 9)), undefined)
+  })
+
+  it('take whoever has seen nothing over the first', () => {
+    const gops = new GopOffsets()
+    assert.equal(gops.after(undefined), undefined)
+    gops.add(gop('a', 0, 10))
+    gops.add(gop('a', 2, 20))
+    assert.equal(gops.after(undefined), 20)
+    assert.equal(gops.after(at('unknown', 1)), 10)
+    gops.clear()
+    assert.equal(gops.after(at('a', 1)), undefined)
+  })
+
+  it('are limited in number, and the newest stay', () => {
+    const gops = new GopOffsets()
+    for (let i = 0; i < 10_000; i++) gops.add(gop('a', i, i))
+    assert.equal(gops.after(at('a', 9998)), 9999)
+    assert.ok((gops.after(at('a', -1)) ?? 0) >= 10_000 - 1024)
+  })
+})

@@ -1,0 +1,232 @@
+/** The MediaSource player and broadcasts that are not as they should be: sound that is missing, frames that are broken, tracks that change. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Browser, Page } from 'playwright-core'
+import type { AudioTrack, Catalog, VideoTrack } from '../../src/media/catalog.ts'
+import type { Frame } from '../../src/media/frame.ts'
+import { trackName } from '../../src/units.ts'
+import { launch, open, type WatchedPage } from '../support/chromium.ts'
+import { TestPublisher } from '../support/clients.ts'
+import { framesOf } from '../support/encoded.ts'
+import { ffmpeg } from '../support/ffmpeg.ts'
+import { type RunningGateway, startGateway } from '../support/gateway.ts'
+import { PageState, type Telling } from '../support/pages.ts'
+
+interface Media {
+  readonly video: VideoTrack
+  readonly audio: AudioTrack
+  readonly frames: readonly Frame[]
+}
+
+/** @param gop pictures from one keyframe to the next */
+function make(seconds: number, gop: number, sound: readonly string[], format: string): Media {
+  const { tracks, frames } = framesOf(
+    ffmpeg(
+      ...['-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=30', '-f', 'lavfi', '-i', 'sine=f=440:r=48000'],
+      ...['-t', String(seconds), '-c:v', 'libvpx', '-b:v', '300k', '-deadline', 'realtime', '-cpu-used', '8'],
+      ...['-g', String(gop), '-keyint_min', String(gop), ...sound, '-f', format],
+    ),
+  )
+  const video = tracks.find(track => track.kind === 'video')
+  const audio = tracks.find(track => track.kind === 'audio')
+  assert.ok(video !== undefined && audio !== undefined)
+  return { video, audio, frames }
+}
+
+const opus = ['-c:a', 'libopus', '-b:a', '48k']
+const aac = ['-c:a', 'aac', '-b:a', '64k']
+
+const catalogOf = (...tracks: Catalog['tracks']): Catalog => ({ version: 1, tracks })
+const isPicture = ({ track }: Frame): boolean => track === 'video'
+const seconds = ({ timestamp }: Frame): number => timestamp / 1_000_000
+const lastPicture = (frames: readonly Frame[]): number =>
+  Math.max(...frames.filter(isPicture).map(({ timestamp }) => timestamp))
+
+/** A frame that no decoder takes. */
+const broken = (frame: Frame): Frame => ({ ...frame, data: Buffer.alloc(frame.data.byteLength, 0xff) })
+
+// Each plays for seconds, in which there is little to do.
+describe('a recording in the MediaSource player', { timeout: 240_000, concurrency: 3 }, () => {
+  let gateway: RunningGateway
+  let browser: Browser
+  let media: Media
+
+  before(async () => {
+    gateway = await startGateway({ LOG_LEVEL: 'warn' })
+    browser = await launch()
+    media = make(24, 30, opus, 'webm')
+  })
+  after(async () => {
+    await browser?.close()
+    await gateway?.[Symbol.asyncDispose]()
+  })
+
+  /** Publishes parts, each with its catalog, and plays them from their start to their end, four times as fast. */
+  async function play(
+    id: string,
+    ...parts: readonly (readonly [Catalog, readonly Frame[]])[]
+  ): Promise<NonNullable<Telling['player']>> {
+    const [[catalog] = [catalogOf()]] = parts
+    const publisher = await TestPublisher.connect(gateway.ws, id, { catalog })
+    for (const [i, [catalog, frames]] of parts.entries()) {
+      if (i > 0) publisher.send({ type: 'catalog', catalog })
+      publisher.publishFrames(frames)
+    }
+    await publisher.acknowledged(publisher.sequence - 1)
+    await publisher.end()
+    const watch = await open(browser, `${gateway.http}/watch/${id}?player=mse`)
+    await hurry(watch.page)
+    const { player } = await new PageState(watch.page).until(
+      'the end',
+      ({ player }) => player?.state === 'ended',
+      40_000,
+    )
+    assert.ok(player)
+    assert.deepEqual(watch.errors, [])
+    await watch.page.close()
+    return player
+  }
+
+  it('plays where its catalog names a sound that nobody sent', async () => {
+    const pictures = media.frames.filter(isPicture)
+    const player = await play('no-sound', [catalogOf(media.video, media.audio), pictures])
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(pictures) - 300_000, `shows ${player.mediaTime}`)
+    assert.deepEqual(player.errors, [])
+    const short = await play('no-sound-short', [catalogOf(media.video, media.audio), pictures.slice(0, 20)])
+    assert.ok((short.painted ?? 0) > 5)
+  })
+
+  for (const [codec, sound, format] of [
+    ['Opus', opus, 'webm'],
+    ['AAC', aac, 'matroska'],
+  ] as const) {
+    it(`plays on where its sound, ${codec}, is away for longer than a replay runs ahead`, async () => {
+      const { video, audio, frames } = make(24, 30, sound, format)
+      const kept = frames.filter(frame => isPicture(frame) || seconds(frame) < 3 || seconds(frame) > 18)
+      const player = await play(`pause-${codec.toLowerCase()}`, [catalogOf(video, audio), kept])
+      assert.ok((player.mediaTime ?? 0) >= lastPicture(kept) - 300_000, `shows ${player.mediaTime}`)
+      assert.deepEqual(player.errors, [])
+    })
+  }
+
+  it('goes on with other tracks in the middle, with nothing to show, and with what it had', async () => {
+    const at = (from: number, to: number): Frame[] =>
+      media.frames.filter(frame => seconds(frame) >= from && seconds(frame) < to)
+    const name = trackName('boxes')
+    const data = at(8, 10).map(frame => ({ ...frame, track: name, keyframe: true }))
+    const player = await play(
+      'changing',
+      [catalogOf(media.video, media.audio), at(0, 4)],
+      [catalogOf(media.video), at(4, 8).filter(isPicture)],
+      [catalogOf({ name, kind: 'data' }), data],
+      [catalogOf(media.video, media.audio), at(10, 24)],
+    )
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(media.frames) - 300_000, `shows ${player.mediaTime}`)
+    assert.deepEqual(player.errors, [])
+  })
+
+  it('loses a GOP, and not its way, by a frame that cannot be decoded', async () => {
+    const pictures = media.frames.filter(isPicture)
+    const frames = pictures.map((frame, i) => (i === 315 ? broken(frame) : frame))
+    const player = await play('broken', [catalogOf(media.video), frames])
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(pictures) - 300_000, `shows ${player.mediaTime}`)
+    assert.ok(player.errors.length >= 1, 'says what was wrong')
+    assert.ok(player.painted <= frames.length, `${player.painted} pictures of ${frames.length}`)
+  })
+
+  it('plays a GOP of half a minute through', async () => {
+    const { video, audio, frames } = make(32, 1000, opus, 'webm')
+    assert.equal(frames.filter(frame => isPicture(frame) && frame.keyframe).length, 1)
+    const player = await play('long-gop', [catalogOf(video, audio), frames])
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(frames) - 300_000, `shows ${player.mediaTime}`)
+    assert.ok((player.decoded ?? 0) >= frames.filter(isPicture).length - 10, `${player.decoded} decoded`)
+    assert.deepEqual(player.errors, [])
+  })
+})
+
+describe('a live broadcast in the MediaSource player', { timeout: 240_000, concurrency: 3 }, () => {
+  let gateway: RunningGateway
+  let browser: Browser
+  let media: Media
+
+  before(async () => {
+    gateway = await startGateway({ LOG_LEVEL: 'warn' })
+    browser = await launch()
+    media = make(24, 30, opus, 'webm')
+  })
+  after(async () => {
+    await browser?.close()
+    await gateway?.[Symbol.asyncDispose]()
+  })
+
+  /** Sends frames as a camera does, each when its time has come, until the test has seen what it wants. */
+  async function live(
+    id: string,
+    frames: readonly Frame[],
+    see: (watch: WatchedPage, view: PageState) => Promise<void>,
+  ): Promise<void> {
+    const catalog = catalogOf(media.video, media.audio)
+    const publisher = await TestPublisher.connect(gateway.ws, id, { catalog })
+    const begun = performance.now()
+    let next = 0
+    const timer = setInterval(() => {
+      const passed = (performance.now() - begun) * 1000
+      const from = next
+      while ((frames[next]?.timestamp ?? Number.POSITIVE_INFINITY) <= passed) next += 1
+      publisher.publishFrames(frames.slice(from, next))
+    }, 10)
+    try {
+      const watch = await open(browser, `${gateway.http}/watch/${id}?player=mse`)
+      await see(watch, new PageState(watch.page))
+      await watch.page.close()
+    } finally {
+      clearInterval(timer)
+      publisher.cut()
+    }
+  }
+
+  it('shows pictures where its catalog names a sound that nobody sends', async () => {
+    await live('silent', media.frames.filter(isPicture), async ({ errors }, view) => {
+      const { player } = await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 60)
+      assert.deepEqual([player?.errors, errors], [[], []])
+    })
+  })
+
+  it('is heard as soon as its sound is there after all', async () => {
+    const late = media.frames.filter(frame => isPicture(frame) || seconds(frame) > 4)
+    await live('late-sound', late, async (_, view) => {
+      await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 30)
+      await view.until(
+        'sound',
+        ({ player }) => player?.audio?.playing === true && player.audio.samplesPlayed > 96_000,
+      )
+    })
+  })
+
+  it('comes back with the next keyframe after a frame that cannot be decoded', async () => {
+    const frames = media.frames.map(frame =>
+      isPicture(frame) && Math.round(seconds(frame) * 30) === 100 ? broken(frame) : frame,
+    )
+    await live('broken-live', frames, async (_, view) => {
+      await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 15)
+      const { player: after } = await view.until('an error', ({ player }) => player?.errors.length !== 0)
+      const { player } = await view.until(
+        'pictures again',
+        ({ player }) => (player?.painted ?? 0) > (after?.painted ?? 0) + 60,
+      )
+      assert.equal(player?.mode, 'mse')
+      assert.ok((player?.errors.length ?? 0) <= 2, `${player?.errors}`)
+    })
+  })
+})
+
+/** Plays four times as fast. */
+const hurry = (page: Page): Promise<void> =>
+  page.evaluate(() => {
+    const { document } = globalThis as never as {
+      document: { querySelector(selector: string): { defaultPlaybackRate: number; playbackRate: number } }
+    }
+    const video = document.querySelector('video[data-player]')
+    video.defaultPlaybackRate = 4
+    video.playbackRate = 4
+  })
