@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Frame } from '../../src/media/frame.ts'
 import { micros } from '../../src/units.ts'
-import { TestPublisher } from '../support/clients.ts'
+import { publishRecording, TestPublisher } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { freePort } from '../support/kafka-process.ts'
 import { complaints, encoders, type Media, makeMedia, probe } from '../support/media.ts'
@@ -26,12 +26,8 @@ before(async () => {
 })
 after(() => gateway[Symbol.asyncDispose]())
 
-async function publish(base: string, id: string, media: Media, frames = media.frames): Promise<void> {
-  const publisher = await TestPublisher.connect(base, id, { catalog: media.catalog })
-  publisher.publishFrames(frames)
-  await publisher.acknowledged(publisher.sequence - 1)
-  await publisher.end()
-}
+const publish = (base: string, id: string, { catalog, frames }: Media, some = frames): Promise<void> =>
+  publishRecording(base, id, { catalog, frames: some })
 
 /** The same frames over and over, their times going on. */
 const repeated = ({ frames }: Media, times: number): Frame[] =>

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { mainTrack } from '../../src/media/catalog.ts'
-import { TestPublisher } from '../support/clients.ts'
+import { publishRecording, TestPublisher } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { complaints, encoders, type Media, makeMedia, type Probe, probe } from '../support/media.ts'
 import { startWatch } from '../support/watch.ts'
@@ -26,13 +26,7 @@ after(() => gateway[Symbol.asyncDispose]())
 
 const url = (): string[] => ['--url', gateway.http]
 
-/** All of it in the log, and the broadcast over. */
-async function publish(id: string, media: Media): Promise<void> {
-  const publisher = await TestPublisher.connect(gateway.ws, id, { catalog: media.catalog })
-  publisher.publishFrames(media.frames)
-  await publisher.acknowledged(publisher.sequence - 1)
-  await publisher.end()
-}
+const publish = (id: string, media: Media): Promise<void> => publishRecording(gateway.ws, id, media)
 
 /** Resolves when a file has so many bytes. */
 async function grown(path: string, bytes: number): Promise<void> {

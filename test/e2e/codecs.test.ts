@@ -6,7 +6,7 @@ import { decodeBase64 } from '../../src/core/base64.ts'
 import type { AudioTrack, VideoTrack } from '../../src/media/catalog.ts'
 import type { Frame } from '../../src/media/frame.ts'
 import { launch, open } from '../support/chromium.ts'
-import { TestPublisher } from '../support/clients.ts'
+import { publishRecording } from '../support/clients.ts'
 import { framesOf } from '../support/encoded.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
@@ -79,7 +79,7 @@ const streams: Readonly<Record<string, () => Stream>> = {
   'sound alone': () => framesOf(ffmpeg(...input, '-map', '1:a', ...opus, '-f', 'webm')),
 }
 
-describe('a recording', { timeout: 280_000 }, () => {
+describe('a recording', { timeout: 280_000, concurrency: 2 }, () => {
   let gateway: RunningGateway
   let browser: Browser
   before(async () => {
@@ -95,11 +95,7 @@ describe('a recording', { timeout: 280_000 }, () => {
     it(`of ${name} is shown from its first picture to its last by both players`, async () => {
       const { tracks, frames } = make()
       const id = name.toLowerCase().replace(/[^a-z0-9]+/g, '-')
-      const publisher = await TestPublisher.connect(gateway.ws, id, { catalog: { version: 1, tracks } })
-      for (const [sequence, frame] of frames.entries())
-        publisher.send({ type: 'frame', frame: { ...frame, sequence } })
-      publisher.send({ type: 'end', reason: 'that was all' })
-      await publisher.acknowledged(frames.length - 1)
+      await publishRecording(gateway.ws, id, { catalog: { version: 1, tracks }, frames })
       const pictures = frames.filter(({ track }) => track === 'video').map(({ timestamp }) => timestamp)
       for (const mode of ['webcodecs', 'mse']) {
         const { page, errors } = await open(browser, `${gateway.http}/watch/${id}?player=${mode}`)

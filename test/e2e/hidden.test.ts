@@ -1,16 +1,15 @@
 /** Tabs that are hidden for a while: what they play when they are shown again is what is live then. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { Browser, BrowserContext, Page } from 'puppeteer-core'
+import type { Browser } from 'puppeteer-core'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { PageState } from '../support/pages.ts'
 import { launchTabs } from '../support/tabs.ts'
 
-describe('a hidden tab', { timeout: 120_000 }, () => {
+// Each in a window of its own, where tabs hide each other.
+describe('a hidden tab', { timeout: 120_000, concurrency: 2 }, () => {
   let gateway: RunningGateway
   let browser: Browser
-  let window: BrowserContext
-  let front: Page
 
   before(async () => {
     gateway = await startGateway({ LOG_LEVEL: 'warn' })
@@ -18,8 +17,6 @@ describe('a hidden tab', { timeout: 120_000 }, () => {
     const studio = await (await browser.createBrowserContext()).newPage()
     await studio.goto(`${gateway.http}/static/index.html?broadcast=camera&autostart=1`)
     await new PageState(studio as never).until('on air', ({ publisher }) => publisher?.state === 'live')
-    window = await browser.createBrowserContext()
-    front = await window.newPage()
   })
   after(async () => {
     await browser?.close()
@@ -29,7 +26,8 @@ describe('a hidden tab', { timeout: 120_000 }, () => {
   for (const player of ['mse', 'webcodecs']) {
     for (const muted of [true, false]) {
       it(`with the ${player} player ${muted ? 'without' : 'with'} sound comes back to the edge`, async () => {
-        const page = await window.newPage()
+        const window = await browser.createBrowserContext()
+        const [front, page] = [await window.newPage(), await window.newPage()]
         const errors: string[] = []
         page.on('pageerror', error => errors.push(String(error)))
         await page.goto(`${gateway.http}/watch/camera?player=${player}${muted ? '&muted=1' : ''}`)
@@ -49,13 +47,14 @@ describe('a hidden tab', { timeout: 120_000 }, () => {
         )
         await view.until('more pictures', ({ player }) => (player?.painted ?? 0) > (shown?.painted ?? 0) + 15)
         assert.deepEqual([shown?.errors, errors, shown?.lost], [[], [], 0])
-        await page.close()
+        await window.close()
       })
     }
   }
 
   it('without sound keeps no more than some seconds of what nobody sees', async () => {
-    const page = await window.newPage()
+    const window = await browser.createBrowserContext()
+    const [front, page] = [await window.newPage(), await window.newPage()]
     await page.goto(`${gateway.http}/watch/camera?player=mse&muted=1`)
     const view = new PageState(page as never)
     const { player: before } = await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 30)
@@ -73,6 +72,6 @@ describe('a hidden tab', { timeout: 120_000 }, () => {
     await page.bringToFront()
     await view.until('the edge', ({ player }) => (player?.lagMs ?? 1e9) < 1500)
     assert.deepEqual((await view.read()).player?.errors, [])
-    await page.close()
+    await window.close()
   })
 })

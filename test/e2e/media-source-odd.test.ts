@@ -6,7 +6,7 @@ import type { AudioTrack, Catalog, VideoTrack } from '../../src/media/catalog.ts
 import type { Frame } from '../../src/media/frame.ts'
 import { trackName } from '../../src/units.ts'
 import { launch, open, type WatchedPage } from '../support/chromium.ts'
-import { TestPublisher } from '../support/clients.ts'
+import { publishRecording, TestPublisher } from '../support/clients.ts'
 import { framesOf } from '../support/encoded.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
@@ -37,6 +37,9 @@ const opus = ['-c:a', 'libopus', '-b:a', '48k']
 const aac = ['-c:a', 'aac', '-b:a', '64k']
 
 const catalogOf = (...tracks: Catalog['tracks']): Catalog => ({ version: 1, tracks })
+/** Frames, and the tracks that their catalog names. */
+type Part = readonly [tracks: Catalog['tracks'], frames: readonly Frame[]]
+
 const isPicture = ({ track }: Frame): boolean => track === 'video'
 const seconds = ({ timestamp }: Frame): number => timestamp / 1_000_000
 const lastPicture = (frames: readonly Frame[]): number =>
@@ -45,35 +48,29 @@ const lastPicture = (frames: readonly Frame[]): number =>
 /** A frame that no decoder takes. */
 const broken = (frame: Frame): Frame => ({ ...frame, data: Buffer.alloc(frame.data.byteLength, 0xff) })
 
+let gateway: RunningGateway
+let browser: Browser
+let media: Media
+
+before(async () => {
+  gateway = await startGateway({ LOG_LEVEL: 'warn' })
+  browser = await launch()
+  media = make(24, 30, opus, 'webm')
+})
+after(async () => {
+  await browser?.close()
+  await gateway?.[Symbol.asyncDispose]()
+})
+
 // Each plays for seconds, in which there is little to do.
 describe('a recording in the MediaSource player', { timeout: 240_000, concurrency: 3 }, () => {
-  let gateway: RunningGateway
-  let browser: Browser
-  let media: Media
-
-  before(async () => {
-    gateway = await startGateway({ LOG_LEVEL: 'warn' })
-    browser = await launch()
-    media = make(24, 30, opus, 'webm')
-  })
-  after(async () => {
-    await browser?.close()
-    await gateway?.[Symbol.asyncDispose]()
-  })
-
-  /** Publishes parts, each with its catalog, and plays them from their start to their end, four times as fast. */
-  async function play(
-    id: string,
-    ...parts: readonly (readonly [Catalog, readonly Frame[]])[]
-  ): Promise<NonNullable<Telling['player']>> {
-    const [[catalog] = [catalogOf()]] = parts
-    const publisher = await TestPublisher.connect(gateway.ws, id, { catalog })
-    for (const [i, [catalog, frames]] of parts.entries()) {
-      if (i > 0) publisher.send({ type: 'catalog', catalog })
-      publisher.publishFrames(frames)
-    }
-    await publisher.acknowledged(publisher.sequence - 1)
-    await publisher.end()
+  /** Publishes parts, and plays them from their start to their end, four times as fast. */
+  async function play(id: string, ...parts: readonly Part[]): Promise<NonNullable<Telling['player']>> {
+    await publishRecording(
+      gateway.ws,
+      id,
+      ...parts.map(([tracks, frames]) => ({ catalog: catalogOf(...tracks), frames })),
+    )
     const watch = await open(browser, `${gateway.http}/watch/${id}?player=mse`)
     await hurry(watch.page)
     const { player } = await new PageState(watch.page).until(
@@ -89,10 +86,10 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
 
   it('plays where its catalog names a sound that nobody sent', async () => {
     const pictures = media.frames.filter(isPicture)
-    const player = await play('no-sound', [catalogOf(media.video, media.audio), pictures])
+    const player = await play('no-sound', [[media.video, media.audio], pictures])
     assert.ok((player.mediaTime ?? 0) >= lastPicture(pictures) - 300_000, `shows ${player.mediaTime}`)
     assert.deepEqual(player.errors, [])
-    const short = await play('no-sound-short', [catalogOf(media.video, media.audio), pictures.slice(0, 20)])
+    const short = await play('no-sound-short', [[media.video, media.audio], pictures.slice(0, 20)])
     assert.ok((short.painted ?? 0) > 5)
   })
 
@@ -103,7 +100,7 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
     it(`plays on where its sound, ${codec}, is away for longer than a replay runs ahead`, async () => {
       const { video, audio, frames } = make(24, 30, sound, format)
       const kept = frames.filter(frame => isPicture(frame) || seconds(frame) < 3 || seconds(frame) > 18)
-      const player = await play(`pause-${codec.toLowerCase()}`, [catalogOf(video, audio), kept])
+      const player = await play(`pause-${codec.toLowerCase()}`, [[video, audio], kept])
       assert.ok((player.mediaTime ?? 0) >= lastPicture(kept) - 300_000, `shows ${player.mediaTime}`)
       assert.deepEqual(player.errors, [])
     })
@@ -116,10 +113,10 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
     const data = at(8, 10).map(frame => ({ ...frame, track: name, keyframe: true }))
     const player = await play(
       'changing',
-      [catalogOf(media.video, media.audio), at(0, 4)],
-      [catalogOf(media.video), at(4, 8).filter(isPicture)],
-      [catalogOf({ name, kind: 'data' }), data],
-      [catalogOf(media.video, media.audio), at(10, 24)],
+      [[media.video, media.audio], at(0, 4)],
+      [[media.video], at(4, 8).filter(isPicture)],
+      [[{ name, kind: 'data' }], data],
+      [[media.video, media.audio], at(10, 24)],
     )
     assert.ok((player.mediaTime ?? 0) >= lastPicture(media.frames) - 300_000, `shows ${player.mediaTime}`)
     assert.deepEqual(player.errors, [])
@@ -128,7 +125,7 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
   it('loses a GOP, and not its way, by a frame that cannot be decoded', async () => {
     const pictures = media.frames.filter(isPicture)
     const frames = pictures.map((frame, i) => (i === 315 ? broken(frame) : frame))
-    const player = await play('broken', [catalogOf(media.video), frames])
+    const player = await play('broken', [[media.video], frames])
     assert.ok((player.mediaTime ?? 0) >= lastPicture(pictures) - 300_000, `shows ${player.mediaTime}`)
     assert.ok(player.errors.length >= 1, 'says what was wrong')
     assert.ok(player.painted <= frames.length, `${player.painted} pictures of ${frames.length}`)
@@ -137,7 +134,7 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
   it('plays a GOP of half a minute through', async () => {
     const { video, audio, frames } = make(32, 1000, opus, 'webm')
     assert.equal(frames.filter(frame => isPicture(frame) && frame.keyframe).length, 1)
-    const player = await play('long-gop', [catalogOf(video, audio), frames])
+    const player = await play('long-gop', [[video, audio], frames])
     assert.ok((player.mediaTime ?? 0) >= lastPicture(frames) - 300_000, `shows ${player.mediaTime}`)
     assert.ok((player.decoded ?? 0) >= frames.filter(isPicture).length - 10, `${player.decoded} decoded`)
     assert.deepEqual(player.errors, [])
@@ -145,20 +142,6 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
 })
 
 describe('a live broadcast in the MediaSource player', { timeout: 240_000, concurrency: 3 }, () => {
-  let gateway: RunningGateway
-  let browser: Browser
-  let media: Media
-
-  before(async () => {
-    gateway = await startGateway({ LOG_LEVEL: 'warn' })
-    browser = await launch()
-    media = make(24, 30, opus, 'webm')
-  })
-  after(async () => {
-    await browser?.close()
-    await gateway?.[Symbol.asyncDispose]()
-  })
-
   /** Sends frames as a camera does, each when its time has come, until the test has seen what it wants. */
   async function live(
     id: string,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { launch, open, type WatchedPage } from '../support/chromium.ts'
-import { TestPublisher } from '../support/clients.ts'
+import { publishRecording } from '../support/clients.ts'
 import { framesOf } from '../support/encoded.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
@@ -179,11 +179,7 @@ describe('the MediaSource player', { timeout: 250_000 }, () => {
         'webm',
       ),
     )
-    const publisher = await TestPublisher.connect(gateway.ws, 'large', { catalog: { version: 1, tracks } })
-    for (const [sequence, frame] of frames.entries())
-      publisher.send({ type: 'frame', frame: { ...frame, sequence } })
-    publisher.send({ type: 'end', reason: 'that was all' })
-    await publisher.acknowledged(frames.length - 1)
+    await publishRecording(gateway.ws, 'large', { catalog: { version: 1, tracks }, frames })
     const { page, errors } = await open(browser, `${gateway.http}/watch/large?player=mse`, [countAppends])
     const { player } = await new PageState(page).until(
       'the end',

@@ -172,6 +172,21 @@ export class TestPublisher extends WireClient {
   }
 }
 
+/** A broadcast that is over, with these frames in the log. */
+export async function publishRecording(
+  base: string,
+  id: string,
+  ...parts: readonly { readonly catalog: Catalog; readonly frames: readonly Frame[] }[]
+): Promise<void> {
+  const publisher = await TestPublisher.connect(base, id)
+  for (const { catalog, frames } of parts) {
+    publisher.send({ type: 'catalog', catalog })
+    publisher.publishFrames(frames)
+  }
+  await publisher.acknowledged(publisher.sequence - 1)
+  await publisher.end()
+}
+
 export class TestViewer extends WireClient {
   readonly openedAt = performance.now()
 

@@ -1,34 +1,17 @@
 /** Raw pictures of a camera's track, each with when it was captured on the page's clock. */
 import { CaptureClock } from './capture-clock.ts'
+import { readProcessor } from './track-processor.ts'
 
 /** @param frame owned by whoever is called: it closes it. @param at milliseconds of `performance.now()` */
 export type OnPicture = (frame: VideoFrame, at: number) => void
 
 /** @returns stops it; idempotent */
 export function readPictures(track: MediaStreamTrack, onPicture: OnPicture): () => void {
-  return 'MediaStreamTrackProcessor' in globalThis
-    ? readProcessor(track as MediaStreamVideoTrack, onPicture)
-    : readElement(track, onPicture)
-}
-
-function readProcessor(track: MediaStreamVideoTrack, onPicture: OnPicture): () => void {
-  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader()
+  if (!('MediaStreamTrackProcessor' in globalThis)) return readElement(track, onPicture)
   const clock = new CaptureClock()
-  let stopped = false
-  // Ends with the track, or when it is stopped; nobody restarts it: a new camera is a new publisher.
-  const read = async (): Promise<void> => {
-    while (!stopped) {
-      const { done, value } = await reader.read()
-      if (done) return
-      if (stopped) value.close()
-      else onPicture(value, clock.place(value.timestamp / 1000, performance.now()))
-    }
-  }
-  read().catch(() => {})
-  return () => {
-    stopped = true
-    reader.cancel().catch(() => {})
-  }
+  return readProcessor(new MediaStreamTrackProcessor({ track: track as MediaStreamVideoTrack }), frame =>
+    onPicture(frame, clock.place(frame.timestamp / 1000, performance.now())),
+  )
 }
 
 /** Firefox has no processor: a hidden video element tells of each picture that it shows. */

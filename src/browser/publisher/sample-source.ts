@@ -1,6 +1,7 @@
 /** Raw samples of a microphone's track, each block with when its first sample was captured on the page's clock. */
 import { CaptureClock } from './capture-clock.ts'
 import workletUrl from './sample-worklet.ts?worker&url'
+import { readProcessor } from './track-processor.ts'
 
 export interface Samples {
   /** One array for each channel, 1 or 2, owned by whoever is called. */
@@ -15,29 +16,12 @@ export type OnSamples = (samples: Samples) => void
 
 /** @returns stops it; idempotent */
 export function readSamples(track: MediaStreamTrack, onSamples: OnSamples): () => void {
-  return 'MediaStreamTrackProcessor' in globalThis
-    ? readProcessor(track as MediaStreamAudioTrack, onSamples)
-    : readWorklet(track, onSamples)
-}
-
-function readProcessor(track: MediaStreamAudioTrack, onSamples: OnSamples): () => void {
-  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader()
+  if (!('MediaStreamTrackProcessor' in globalThis)) return readWorklet(track, onSamples)
   const clock = new CaptureClock()
-  let stopped = false
-  // Ends with the track, or when it is stopped; nobody restarts it: a new microphone is a new publisher.
-  const read = async (): Promise<void> => {
-    while (!stopped) {
-      const { done, value } = await reader.read()
-      if (done) return
-      if (!stopped) onSamples(copySamples(value, clock))
-      value.close()
-    }
-  }
-  read().catch(() => {})
-  return () => {
-    stopped = true
-    reader.cancel().catch(() => {})
-  }
+  return readProcessor(new MediaStreamTrackProcessor({ track: track as MediaStreamAudioTrack }), data => {
+    onSamples(copySamples(data, clock))
+    data.close()
+  })
 }
 
 function copySamples(data: AudioData, clock: CaptureClock): Samples {
