@@ -213,7 +213,9 @@ export class Broadcast implements LiveEdge, PublicationHost {
       }
       await viewer.replay(this.#context.log, source.topic, point, this)
     } catch (error) {
-      this.forget(viewer)
+      // Whoever asked tells the viewer why.
+      this.#viewers.delete(viewer)
+      this.#leaveIfIdle()
       throw error
     }
   }
@@ -306,7 +308,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
       else if (packet) this.#gop.add(packet)
       if (this.#publication?.epoch === entry.epoch) this.#publication.confirm(entry.sequence)
       if (this.#state !== 'live' && this.#publication?.state !== 'detached') this.#setState('live')
-    } else if (entry.kind === 'end') this.#gop.clear()
+    } else if (entry.kind === 'catalog' && packet) this.#gop.add(packet)
+    else if (entry.kind === 'end') this.#gop.clear()
     if (packet !== undefined) {
       for (const viewer of this.#viewers) viewer.deliver(accepted, packet, stream.catalog)
     }

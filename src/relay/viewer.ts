@@ -82,6 +82,7 @@ export class Viewer {
     // The keyframe goes ahead of the rest: what it takes to show a picture does not grow with the GOP.
     for (const packet of gop.slice(0, 2)) this.#send(packet)
     if (gop.length > 2) this.#sink.sendAll(gop.slice(2))
+    this.#catalog = gop.findLast(isCatalog)
     this.#synchronized = gop.length > 1
     this.#state = { kind: 'live', from }
   }
@@ -96,7 +97,7 @@ export class Viewer {
     if (this.#state.kind === 'live') {
       if (accepted.record.offset < this.#state.from) return
       if (this.#sink.buffered <= viewerLimits.buffered) this.#forward(accepted, packet, catalog)
-      else this.#state = { kind: 'skipping', frames: isFrame(packet) ? 1 : 0, gops: 0 }
+      else this.#skip({ kind: 'skipping', frames: 0, gops: 0 }, accepted, packet, catalog)
     } else if (this.#state.kind === 'skipping') {
       this.#skip(this.#state, accepted, packet, catalog)
     }
@@ -161,11 +162,11 @@ export class Viewer {
   #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
     // A viewer that was told of the end is told of what comes by a catalog.
     if (isFrame(packet) && this.#ended && catalog !== undefined) this.#send(catalog)
-    if (isFrame(packet) && !this.#synchronized) {
-      if (accepted.opensGop && catalog !== undefined) {
-        if (this.#catalog !== catalog) this.#send(catalog)
-        this.#synchronized = true
-      } else if (!accepted.standsAlone || this.#catalog === undefined) return
+    if (accepted.opensGop && catalog !== undefined) {
+      if (this.#catalog !== catalog) this.#send(catalog)
+      this.#synchronized = true
+    } else if (isFrame(packet) && !this.#synchronized) {
+      if (!accepted.standsAlone || this.#catalog === undefined) return
     }
     this.#send(packet)
   }
@@ -176,6 +177,7 @@ export class Viewer {
     packet: Packet,
     catalog: Packet | undefined,
   ): void {
+    this.#state = state
     if (!isFrame(packet)) {
       // Whoever is told that nothing follows is told before what is missing.
       if (packet.event.type === 'end' && state.frames > 0) {
@@ -236,7 +238,7 @@ export class Viewer {
     while (this.state === 'replaying') {
       const shown = this.#shown?.session === event.session ? this.#shown : this.#first
       // A viewer that has shown all it was sent waits for whatever comes, be it after a hole in the media time.
-      const isStarved = this.#sent !== undefined && shown.timestamp >= this.#sent
+      const isStarved = this.#sent === undefined || shown.timestamp >= this.#sent
       if (timestamp - shown.timestamp <= viewerLimits.replayAhead || isStarved) break
       await new Promise<void>(resolve => {
         this.#wake = resolve
@@ -248,3 +250,4 @@ export class Viewer {
 }
 
 const isFrame = (packet: Packet): boolean => packet.event.type === 'frame'
+const isCatalog = (packet: Packet): boolean => packet.event.type === 'catalog'

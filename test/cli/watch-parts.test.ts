@@ -67,6 +67,16 @@ describe('what a viewer goes on from', () => {
     assert.equal(resume.from, '@21')
   })
 
+  it('tells how many frames of a session are missing, where it has had some', () => {
+    const resume = new Resume()
+    assert.equal(resume.missing('a', 7), undefined)
+    resume.accept('a', 7, 10 as Offset)
+    assert.equal(resume.missing('a', 8), 0)
+    assert.equal(resume.missing('a', 12), 4)
+    assert.equal(resume.missing('a', 3), 0)
+    assert.equal(resume.missing('b', 12), undefined)
+  })
+
   it('remembers sixteen sessions', () => {
     const resume = new Resume()
     for (let i = 0; i <= 16; i++) assert.ok(resume.accept(`s${i}`, 0, i as Offset))
@@ -167,6 +177,35 @@ describe('a recorder', { timeout: 60_000 }, () => {
     await recorder.finish()
     const { video, audio } = await probe(path)
     assert.equal(video.length + audio.length, media.frames.length)
+  })
+
+  it('loses nothing where the picture changes while its sound is still waited for', async () => {
+    const [small, large] = [
+      await makeMedia(folder, { video: encoders.h264, seconds: 0.5, annexB: true }),
+      await makeMedia(folder, { video: encoders.h264, seconds: 0.5, annexB: true, size: '640x360' }),
+    ]
+    const { path, files, recorder } = open('mp4')
+    const [picture] = small.catalog.tracks
+    const [, sound] = media.catalog.tracks
+    assert.ok(picture && sound)
+    await recorder.catalog('first', { version: 1, tracks: [picture, sound] })
+    const pictures = [
+      ...small.frames,
+      ...large.frames.map(frame => ({ ...frame, timestamp: micros(frame.timestamp + 500_000) })),
+    ]
+    const sounds = media.frames.filter(({ track }) => track === sound.name)
+    for (const [sequence, frame] of [...pictures, ...sounds].entries())
+      await recorder.frame({ frame: { ...frame, sequence }, time: start as Millis })
+    await recorder.finish()
+    const counts = { video: 0, audio: 0 }
+    assert.equal(files[0]?.name, path)
+    for (const { name } of files) {
+      const { video, audio } = await probe(name)
+      counts.video += video.length
+      counts.audio += audio.length
+      assert.equal(await complaints(name), '')
+    }
+    assert.deepEqual([counts, recorder.undecodable], [{ video: pictures.length, audio: sounds.length }, 0])
   })
 
   it('leaves out what comes before the first keyframe, and frames of tracks that it has no place for', async () => {

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import { micros, trackName } from '../../src/units.ts'
-import { TestPublisher, TestViewer, testFrame } from '../support/clients.ts'
+import { TestPublisher, TestViewer, testCatalog, testFrame } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { type KafkaCluster, startKafka } from '../support/kafka.ts'
 
@@ -345,6 +345,50 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     await viewer.next('end')
     assert.deepEqual(viewer.sequences, range(0, 1200))
     await viewer.close()
+  })
+
+  it('goes on over a hole in the media time for whoever comes back in front of it', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'hole-ahead')
+    publisher.publish(60)
+    for (let n = 60; n < 120; n++) {
+      const frame = testFrame(n)
+      publisher.send({ type: 'frame', frame: { ...frame, timestamp: micros(frame.timestamp + 60_000_000) } })
+    }
+    await publisher.acknowledged(119)
+    const first = await TestViewer.connect(gateway.ws, 'hole-ahead', 'start')
+    const { session = '' } = await first.next('catalog')
+    const { frame, relayed } = await first.frame(59)
+    const again = await TestViewer.connect(gateway.ws, 'hole-ahead', `@${(relayed?.offset ?? 0) + 1}`)
+    // At once, as a viewer does that tells where it is: before the gateway has looked for it.
+    again.send({ type: 'position', session, timestamp: frame.timestamp })
+    const { frame: next } = await again.frame(60)
+    again.send({ type: 'position', session, timestamp: next.timestamp })
+    await again.frame(119)
+    await Promise.all([publisher.close(), first.close(), again.close()])
+  })
+
+  it('gives a catalog that changed within the GOP to whoever joins in it, and to nobody twice', async () => {
+    const sound = trackName('audio')
+    const [picture] = testCatalog.tracks
+    assert.ok(picture)
+    const publisher = await TestPublisher.connect(gateway.ws, 'changed', {
+      catalog: { version: 1, tracks: [picture] },
+    })
+    publisher.publish(5)
+    publisher.send({ type: 'catalog', catalog: testCatalog })
+    const loud = { ...testFrame(publisher.sequence++), track: sound, keyframe: true }
+    publisher.send({ type: 'frame', frame: loud })
+    await publisher.acknowledged(5)
+    const viewer = await TestViewer.connect(gateway.ws, 'changed')
+    await viewer.frame(5)
+    publisher.publish(60)
+    await viewer.frame(65)
+    const catalogs = viewer.messages.flatMap(message => (message.type === 'catalog' ? [message] : []))
+    assert.deepEqual(
+      catalogs.map(({ catalog }) => catalog.tracks.length),
+      [1, 2],
+    )
+    await Promise.all([publisher.close(), viewer.close()])
   })
 
   it('begins with the GOP that a position is in, however far before that its start lies', async () => {

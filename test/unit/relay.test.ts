@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Clock } from '../../src/core/clock.ts'
 import { type ErrorCode, FramelogError } from '../../src/errors.ts'
-import type { LogRecord, NewRecord } from '../../src/log/log.ts'
+import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import type { Log, LogRecord, NewRecord } from '../../src/log/log.ts'
 import { decodeRecord, encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
 import { encodeCatalog } from '../../src/media/catalog.ts'
 import { Approach } from '../../src/relay/approach.ts'
 import { CurrentGop, gopLimits } from '../../src/relay/gop.ts'
 import { Packet, type ViewerSink } from '../../src/relay/packet.ts'
 import { Publication, publicationLimits } from '../../src/relay/publication.ts'
+import { Relay, type RelayEvent } from '../../src/relay/relay.ts'
 import { RecordStream } from '../../src/relay/stream.ts'
 import { Viewer, viewerLimits } from '../../src/relay/viewer.ts'
-import { type Millis, millis, type Offset } from '../../src/units.ts'
+import { broadcastId, type Millis, millis, type Offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
 
 class ManualClock implements Clock {
@@ -74,6 +79,50 @@ class Writer {
     viewer.deliver(accepted, accepted.packet, this.catalog)
   }
 }
+
+describe('a viewer of a log that cannot be read', () => {
+  it('is told why, and its connection is ended', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'framelog-relay-'))
+    await using log = await openEmbeddedLog({ dir })
+    const failure = new FramelogError('LOG_UNREACHABLE', 'No broker answers')
+    const failing: Log = new Proxy(log, {
+      get: (target, name) => {
+        if (name === 'read') return () => Promise.reject(failure)
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const topic = await log.create('test-broken', {})
+    await log.append(topic, [
+      encodeEntry(
+        { kind: 'session', session: 'abcd1234', resumeHash: '', nonce: '', gateway: '' },
+        millis(0),
+      ),
+    ])
+    const events: RelayEvent[] = []
+    const relay = new Relay({
+      log: failing,
+      clock: new ManualClock(),
+      gateway: 'test',
+      topicPrefix: 'test-',
+      topicOptions: {},
+      publisherGrace: 1000,
+      random: length => 'a'.repeat(length),
+      onEvent: event => events.push(event),
+    })
+    const told = Promise.withResolvers<FramelogError>()
+    const sink = new StuckSink()
+    sink.close = error => told.resolve(error)
+    relay.watch(broadcastId('broken'), 'start', sink)
+    assert.equal((await told.promise).code, 'LOG_UNREACHABLE')
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ['error'],
+    )
+    relay.close()
+    rmSync(dir, { recursive: true, force: true })
+  })
+})
 
 describe('the way to a position', () => {
   const steps = (bytes: number, count: number) => {
@@ -140,6 +189,18 @@ describe('a viewer whose connection takes nothing', () => {
     const [gap, last] = sink.sent.slice(-2).map(({ event }) => event)
     assert.deepEqual(gap, { type: 'gap', frames: 50 - got, reason: 'the connection is too slow' })
     assert.equal(last?.type, 'end')
+  })
+
+  it('is told of the end that comes when its connection has just become full', () => {
+    const [sink, writer] = [new StuckSink(), new Writer()]
+    const viewer = new Viewer(sink)
+    viewer.join([], 0 as Offset)
+    for (let n = 0; sink.buffered <= viewerLimits.buffered; n++) writer.deliver(viewer, n, bytes)
+    assert.equal(viewer.state, 'live')
+    const end = writer.write({ kind: 'end', epoch: 0 as Offset, session: 'abcd1234', reason: 'that was all' })
+    assert.ok(end?.packet)
+    viewer.deliver(end, end.packet, writer.catalog)
+    assert.equal(sink.sent.at(-1)?.event.type, 'end')
   })
 
   it('is given up after too many skipped GOPs', () => {

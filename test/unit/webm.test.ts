@@ -180,6 +180,16 @@ describe('blocks of WebM', () => {
     )
   })
 
+  it('cannot last for ever', () => {
+    const long = blockGroup(
+      1,
+      0,
+      key,
+      element(ids.blockDuration, Uint8Array.of(0x1f, ...Array(6).fill(0xff))),
+    )
+    assert.equal(errorOf(() => demuxWhole(stream(both, long))).code, 'BAD_CONTAINER')
+  })
+
   it('share a stated duration among their frames', () => {
     const { lace } = lacings.xiph
     const head = concat(blockHead(2, 0, lacings.xiph.flags & 6), lace([opusPacket(), opusPacket(30)]))

@@ -110,7 +110,7 @@ export class Feed {
   /** Of the frames that come, and the one that its frames are still to be told by. */
   #session = 'unnamed'
   #untold: Catalog | undefined
-  /** Before the next frame; where that one is had already, so is the gap. */
+  /** Before the next frame, or the end. */
   #gap: Gap | undefined
   /** The gateway has said that no frame follows; and, on this connection, that the broadcast is over. */
   #ended = false
@@ -277,11 +277,12 @@ export class Feed {
   #frame({ frame, relayed }: MessageOf<'frame'>): void {
     this.#frameAt = this.#heardAt
     this.#ended = false
-    const gap = this.#gap
-    this.#gap = undefined
-    if (!this.#resume.accept(this.#session, frame.sequence, relayed?.offset)) return
     const session = this.#session
-    if (gap !== undefined) this.#push(gap)
+    // Their numbers tell, where they have a beginning: not all that is missing has somebody who says so.
+    const frames = this.#resume.missing(session, frame.sequence) ?? this.#gap?.frames ?? 0
+    this.#gap = undefined
+    if (!this.#resume.accept(session, frame.sequence, relayed?.offset)) return
+    if (frames > 0) this.#push({ kind: 'gap', frames })
     if (this.#untold !== undefined) this.#push({ kind: 'catalog', session, catalog: this.#untold })
     this.#untold = undefined
     this.#push({ kind: 'frame', session, frame, time: relayed?.time })

@@ -133,7 +133,8 @@ export class Recorder {
     } else {
       this.#shift = this.#resumeAt(opening.time) - first
     }
-    for (const arrival of opening.arrivals()) await this.#write(arrival)
+    // One of them may begin another file, which the rest of them belongs to.
+    for (const arrival of opening.arrivals()) await this.frame(arrival)
   }
 
   /** Where a new session begins in the file: as long after the newest frame as its record came after that one's. */

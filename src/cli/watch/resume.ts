@@ -18,6 +18,12 @@ export class Resume {
     return this.#offset
   }
 
+  /** Frames of a session that lie between the newest of it and this one; undefined where none of it came before. */
+  missing(session: string, sequence: number): number | undefined {
+    const last = this.#last.get(session)
+    return last === undefined ? undefined : Math.max(0, sequence - last - 1)
+  }
+
   /** @returns false for a frame that has come before: a connection begins with the GOP that it goes on in */
   accept(session: string, sequence: number, offset: Offset | undefined): boolean {
     const last = this.#last.get(session)

@@ -248,7 +248,8 @@ export class WebmDemuxer implements Demuxer {
     for (const frame of block.frames) {
       const data = restore(frame, stripped, block.frames.length > 1)
       const duration = stated || defaultDuration || (durationOf(track.track, data) ?? 0) * 1000
-      if (!Number.isSafeInteger(Math.round(nanoseconds / 1000))) bad('The time of a block is past 2^53')
+      if (!isTime(nanoseconds)) bad('The time of a block is past 2^53')
+      if (!isTime(duration)) bad('A block lasts for longer than 2^53 microseconds')
       this.#announcer.sample({
         track: index,
         timestamp: micros(nanoseconds / 1000),
@@ -260,6 +261,9 @@ export class WebmDemuxer implements Demuxer {
     }
   }
 }
+
+/** Whether so many nanoseconds are a number of microseconds. */
+const isTime = (nanoseconds: number): boolean => Number.isSafeInteger(Math.round(nanoseconds / 1000))
 
 /** @returns owned bytes; a frame that has its block for itself holds on to it */
 function restore(frame: Uint8Array, stripped: Uint8Array | undefined, isShared: boolean): Uint8Array {
