@@ -6,6 +6,7 @@ const live: Missing = {
   isLive: true,
   video: 5_000_000,
   audio: 5_000_000,
+  heard: 5_000_000,
   from: 1_000_000,
   waitsFor: undefined,
 }
@@ -15,7 +16,7 @@ describe('sound that is missing', () => {
   it('is left alone while it comes, and while there is something to play', () => {
     const sound = new MissingSound()
     assert.equal(sound.judge(live, 0).kind, 'none')
-    assert.equal(sound.judge({ ...live, audio: 1_000_000 }, 0).kind, 'none')
+    assert.equal(sound.judge({ ...live, audio: 1_000_000, heard: 1_000_000 }, 0).kind, 'none')
     assert.equal(sound.judge({ ...live, waitsFor: 50 }, 0).kind, 'none')
     assert.equal(sound.judge({ ...live, video: undefined, waitsFor: 5000 }, 0).kind, 'none')
     assert.equal(sound.judge({ ...replay, audio: 4_000_000, waitsFor: 5000 }, 0).kind, 'none')
@@ -29,12 +30,18 @@ describe('sound that is missing', () => {
   it('is given up where none comes for a second, and is back when it comes after a while', () => {
     const sound = new MissingSound()
     const waitsFor = missingSoundLimits.silence + 1
-    assert.equal(sound.judge({ ...live, audio: undefined, waitsFor: 900 }, 0).kind, 'none')
-    assert.equal(sound.judge({ ...live, audio: undefined, waitsFor }, 100).kind, 'give up')
+    assert.equal(sound.judge({ ...live, audio: undefined, heard: undefined, waitsFor: 900 }, 0).kind, 'none')
+    assert.equal(sound.judge({ ...live, audio: undefined, heard: undefined, waitsFor }, 100).kind, 'give up')
     assert.ok(sound.isGivenUp)
     assert.equal(sound.isBack(100 + missingSoundLimits.givenUp - 1), false)
     assert.equal(sound.isBack(100 + missingSoundLimits.givenUp), true)
     assert.equal(sound.isGivenUp, false)
+  })
+
+  it('is given up where it has stopped, whatever silence was put behind it', () => {
+    const filled = { ...live, audio: 4_950_000, waitsFor: 20 }
+    assert.equal(new MissingSound().judge({ ...filled, heard: 4_100_000 }, 0).kind, 'none')
+    assert.equal(new MissingSound().judge({ ...filled, heard: 3_900_000 }, 0).kind, 'give up')
   })
 
   it('is silence in a replay as soon as the pictures are further than tracks lie apart, also where none ever came', () => {

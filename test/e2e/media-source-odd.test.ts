@@ -1,5 +1,8 @@
 /** The MediaSource player and broadcasts that are not as they should be: sound that is missing, frames that are broken, tracks that change. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import type { AudioTrack, Catalog, VideoTrack } from '../../src/media/catalog.ts'
@@ -10,6 +13,7 @@ import { publishRecording, TestPublisher } from '../support/clients.ts'
 import { framesOf } from '../support/encoded.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
+import { encoders, makeMedia } from '../support/media.ts'
 import { PageState, type Telling } from '../support/pages.ts'
 
 interface Media {
@@ -51,11 +55,16 @@ const broken = (frame: Frame): Frame => ({ ...frame, data: Buffer.alloc(frame.da
 let gateway: RunningGateway
 let browser: Browser
 let media: Media
+const folder = mkdtempSync(join(tmpdir(), 'framelog-odd-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+/** H.264 whose keyframes carry what a decoder needs. */
+let avc: { readonly catalog: Catalog; readonly frames: readonly Frame[] }
 
 before(async () => {
   gateway = await startGateway({ LOG_LEVEL: 'warn' })
   browser = await launch()
   media = make(24, 30, opus, 'webm')
+  avc = await makeMedia(folder, { video: encoders.h264, seconds: 8, annexB: true })
 })
 after(async () => {
   await browser?.close()
@@ -64,15 +73,20 @@ after(async () => {
 
 // Each plays for seconds, in which there is little to do.
 describe('a recording in the MediaSource player', { timeout: 240_000, concurrency: 3 }, () => {
-  /** Publishes parts, and plays them from their start to their end, four times as fast. */
-  async function play(id: string, ...parts: readonly Part[]): Promise<NonNullable<Telling['player']>> {
+  /** Publishes parts, and plays them from their start to their end. */
+  const play = (id: string, ...parts: readonly Part[]) => playAt(4, id, ...parts)
+  async function playAt(
+    rate: number,
+    id: string,
+    ...parts: readonly Part[]
+  ): Promise<NonNullable<Telling['player']>> {
     await publishRecording(
       gateway.ws,
       id,
       ...parts.map(([tracks, frames]) => ({ catalog: catalogOf(...tracks), frames })),
     )
     const watch = await open(browser, `${gateway.http}/watch/${id}?player=mse`)
-    await hurry(watch.page)
+    await hurry(watch.page, rate)
     const { player } = await new PageState(watch.page).until(
       'the end',
       ({ player }) => player?.state === 'ended',
@@ -105,6 +119,28 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
       assert.deepEqual(player.errors, [])
     })
   }
+
+  it('plays on where its pictures are away for longer than a replay runs ahead, and its sound is not', async () => {
+    const kept = media.frames.filter(frame => !isPicture(frame) || seconds(frame) < 3 || seconds(frame) > 18)
+    const player = await play('blind', [[media.video, media.audio], kept])
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(kept) - 300_000, `shows ${player.mediaTime}`)
+    assert.deepEqual(player.errors, [])
+  })
+
+  it('is heard where its catalog names a picture that nobody sent', async () => {
+    const sounds = media.frames.filter(frame => !isPicture(frame) && seconds(frame) < 4)
+    const player = await playAt(1, 'no-picture', [[media.video, media.audio], sounds])
+    assert.ok((player.audio?.samplesPlayed ?? 0) > 100_000, `${player.audio?.samplesPlayed} samples`)
+    assert.deepEqual(player.errors, [])
+  })
+
+  it('leaves out a GOP whose keyframe does not say what a decoder needs', async () => {
+    const pictures = avc.frames.map((frame, i) => (i === 120 || i === 150 ? broken(frame) : frame))
+    assert.ok(pictures[120]?.keyframe && pictures[150]?.keyframe)
+    const player = await play('no-parameters', [avc.catalog.tracks, pictures])
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(pictures) - 300_000, `shows ${player.mediaTime}`)
+    assert.ok(player.errors.length >= 1 && player.errors.every(error => /parameter sets/.test(error)))
+  })
 
   it('goes on with other tracks in the middle, with nothing to show, and with what it had', async () => {
     const at = (from: number, to: number): Frame[] =>
@@ -147,8 +183,9 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
     id: string,
     frames: readonly Frame[],
     see: (watch: WatchedPage, view: PageState) => Promise<void>,
+    catalog = catalogOf(media.video, media.audio),
+    player = 'mse',
   ): Promise<void> {
-    const catalog = catalogOf(media.video, media.audio)
     const publisher = await TestPublisher.connect(gateway.ws, id, { catalog })
     const begun = performance.now()
     let next = 0
@@ -159,7 +196,7 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
       publisher.publishFrames(frames.slice(from, next))
     }, 10)
     try {
-      const watch = await open(browser, `${gateway.http}/watch/${id}?player=mse`)
+      const watch = await open(browser, `${gateway.http}/watch/${id}?player=${player}`)
       await see(watch, new PageState(watch.page))
       await watch.page.close()
     } finally {
@@ -186,6 +223,52 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
     })
   })
 
+  it('goes on evenly without its sound once that has stopped', async () => {
+    const stopped = media.frames.filter(frame => isPicture(frame) || seconds(frame) < 4)
+    await live('stopping-sound', stopped, async (_, view) => {
+      const { player: from } = await view.until('7 s', ({ player }) => (player?.mediaTime ?? 0) > 7_000_000)
+      const { player: to } = await view.until('11 s', ({ player }) => (player?.mediaTime ?? 0) > 11_000_000)
+      const painted = (to?.painted ?? 0) - (from?.painted ?? 0)
+      console.log(`${painted} pictures in 4 s`)
+      assert.ok(painted > 80, `${painted} pictures in 4 s`)
+      assert.ok((to?.lagMs ?? 0) < 1000 || to?.lagMs === undefined)
+    })
+  })
+
+  for (const player of ['mse', 'webcodecs']) {
+    it(`is heard by ${player} where its pictures do not come, and seen when they do`, async () => {
+      const late = media.frames.filter(frame => !isPicture(frame) || seconds(frame) > 7.9)
+      const see = async ({ errors }: WatchedPage, view: PageState): Promise<void> => {
+        const { player: heard } = await view.until(
+          'sound',
+          ({ player }) => (player?.audio?.samplesPlayed ?? 0) > 48_000,
+        )
+        assert.equal(heard?.painted, 0)
+        await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 60)
+        const { player: seen } = await view.until(
+          'both',
+          ({ player }) => (player?.audio?.samplesPlayed ?? 0) > (heard?.audio?.samplesPlayed ?? 0) + 96_000,
+        )
+        assert.deepEqual([seen?.errors, errors], [[], []])
+      }
+      await live(`late-picture-${player}`, late, see, undefined, player)
+    })
+  }
+
+  it('leaves out a GOP whose keyframe does not say what a decoder needs', async () => {
+    const frames = avc.frames.map((frame, i) => (i === 120 ? broken(frame) : frame))
+    const see = async (_: WatchedPage, view: PageState): Promise<void> => {
+      await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 30)
+      const { player: broken } = await view.until('an error', ({ player }) => player?.errors.length !== 0)
+      const { player } = await view.until(
+        'pictures again',
+        ({ player }) => (player?.painted ?? 0) > (broken?.painted ?? 0) + 45,
+      )
+      assert.equal(player?.mode, 'mse')
+    }
+    await live('no-parameters-live', frames, see, avc.catalog)
+  })
+
   it('comes back with the next keyframe after a frame that cannot be decoded', async () => {
     const frames = media.frames.map(frame =>
       isPicture(frame) && Math.round(seconds(frame) * 30) === 100 ? broken(frame) : frame,
@@ -203,13 +286,13 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
   })
 })
 
-/** Plays four times as fast. */
-const hurry = (page: Page): Promise<void> =>
-  page.evaluate(() => {
+/** Has the element play so many times as fast. */
+const hurry = (page: Page, rate: number): Promise<void> =>
+  page.evaluate(rate => {
     const { document } = globalThis as never as {
       document: { querySelector(selector: string): { defaultPlaybackRate: number; playbackRate: number } }
     }
     const video = document.querySelector('video[data-player]')
-    video.defaultPlaybackRate = 4
-    video.playbackRate = 4
-  })
+    video.defaultPlaybackRate = rate
+    video.playbackRate = rate
+  }, rate)

@@ -31,6 +31,8 @@ export const playbackLimits = {
   while: 200,
   /** Milliseconds in which a decoder gives its first picture, unless it wants to see more of them before. */
   first: 50,
+  /** Milliseconds for which sound waits for a first picture, before it is played without. */
+  pictureless: 2000,
   /** Milliseconds between two words to the audio thread. */
   follow: 50,
 } as const
@@ -49,6 +51,8 @@ export class WebCodecsPresentation implements Presentation {
   /** No picture of the segment was painted yet; its first frame was given to the decoder then. */
   #fresh = true
   #freshAt = 0
+  /** When the first sound of a segment was there. */
+  #soundAt: number | undefined
   #playedOut = false
   #decoded = 0
   #late = 0
@@ -234,17 +238,26 @@ export class WebCodecsPresentation implements Presentation {
   }
 
   #pumpSounds(segment: Segment, now: number): void {
+    const leads = this.#soundLeads(segment, now)
+    if (leads) this.#sound.open()
     const playing = this.#sound.isPlaying
     // Sound that nobody hears is passed over as its time goes by; alone, it still sets the timeline.
     const ahead = playing ? playbackLimits.soundAhead : 0
     for (let head = segment.sounds.peek(); head !== undefined; head = segment.sounds.peek()) {
-      if (head.timestamp > this.#limit(now, ahead, segment.video === undefined)) return
+      if (head.timestamp > this.#limit(now, ahead, leads)) return
       if (playing && this.#sound.isFull) return
       segment.sounds.shift()
       if (playing) this.#sound.decode(head)
-      if (segment.video === undefined && (!playing || this.mode === 'replay'))
-        this.#timeline.ready('audio', head.timestamp, now)
+      if (leads && (!playing || this.mode === 'replay')) this.#timeline.ready('audio', head.timestamp, now)
     }
+  }
+
+  /** Whether there is no picture to begin with: none is named, or none comes. */
+  #soundLeads({ video, pictures, sounds }: Segment, now: number): boolean {
+    if (video === undefined) return true
+    if (!this.#fresh || pictures.length + (this.#pictures?.inside ?? 0) > 0) return false
+    if (sounds.length > 0) this.#soundAt ??= now
+    return this.#soundAt !== undefined && now - this.#soundAt > playbackLimits.pictureless
   }
 
   /**
@@ -266,6 +279,7 @@ export class WebCodecsPresentation implements Presentation {
     }
     this.#sound.enter(segment.audio, !segment.continues)
     this.#fresh = true
+    this.#soundAt = undefined
     if (segment.video !== undefined) {
       const { codec } = segment.video
       this.#pictures = new PictureDecoder(segment.video, {

@@ -2,6 +2,7 @@
  * Presents by MediaSource, for browsers and pages that have no WebCodecs: frames are put into fragments as they come,
  * the video element decodes, and its own clock is the timeline for picture and sound.
  */
+import type { FramelogError } from '../../../errors.ts'
 import type { Catalog } from '../../../media/catalog.ts'
 import type { NumberedFrame } from '../../../media/frame.ts'
 import { type Micros, micros } from '../../../units.ts'
@@ -18,9 +19,10 @@ import type {
 import type { TimelineMode } from '../timeline.ts'
 import { MissingSound } from './missing-sound.ts'
 import { Playhead } from './playhead.ts'
-import { SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
+import { type Kind, SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
 import { type Stretch, Stretches } from './stretches.ts'
 import { VideoSurface } from './video-surface.ts'
+import { WantedTracks } from './wanted-tracks.ts'
 
 export const mseLimits = {
   /** Milliseconds between two looks at the edge. */
@@ -29,8 +31,10 @@ export const mseLimits = {
   lead: 1_000_000,
   /** Bytes that wait to be appended, past which a replay leaves its frames in the feed. */
   waiting: 16 * 1024 * 1024,
-  /** Sources that may break one after the other without a picture in between. */
+  /** Sources that may break, and keyframes that may be none, one after the other without a picture in between. */
   breaks: 5,
+  /** Milliseconds without anything to play after which a replay is said to have played all it was sent. */
+  starved: 1000,
 } as const
 
 export class MediaSourcePresentation implements Presentation {
@@ -40,6 +44,7 @@ export class MediaSourcePresentation implements Presentation {
   readonly #playhead: Playhead
   readonly #stretches = new Stretches()
   readonly #missingSound = new MissingSound()
+  readonly #wanted = new WantedTracks()
   readonly #timer: number
   readonly #onVisible = (): void => this.#visibilityChanged()
   #mode: TimelineMode = 'live'
@@ -64,6 +69,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#playhead = new Playhead(element, chases)
     element.addEventListener('waiting', () => this.#playhead.waits(this.#mode === 'live'))
     element.addEventListener('playing', () => this.#playhead.flows())
+    element.addEventListener('seeking', () => this.#playhead.seeks())
     element.addEventListener('ended', () => this.pump())
     element.addEventListener('error', () => {
       if (element.error !== null) this.#broke(new Error('the element failed'))
@@ -129,8 +135,11 @@ export class MediaSourcePresentation implements Presentation {
   position(): Place | undefined {
     const place = this.#stretches.at(this.#surface.element.currentTime)
     if (place === undefined || this.#playhead.isJoining) return undefined
-    const { stretch, timestamp } = place
-    return { session: stretch.session, timestamp: micros(Math.min(timestamp, stretch.last)) }
+    // What is missing between its tracks can be longer than a replay runs ahead: it has played what it can.
+    const waitsFor = this.#playhead.waitsFor(performance.now()) ?? 0
+    const isStarved = this.#mode === 'replay' && waitsFor > mseLimits.starved && this.#source?.isIdle === true
+    const { session, last } = (isStarved ? this.#stretch : undefined) ?? place.stretch
+    return { session, timestamp: micros(isStarved ? last : Math.min(place.timestamp, last)) }
   }
 
   capturedAt(timestamp: Micros): number | undefined {
@@ -210,6 +219,7 @@ export class MediaSourcePresentation implements Presentation {
     for (;;) {
       const segment = this.#feed.current
       if (segment === undefined || this.#stopped) return
+      if (this.#wanted.pictureIsBack(segment)) this.#segment = undefined
       if (segment !== this.#segment) {
         const way = this.#enter(segment)
         if (way === 'later') return
@@ -220,6 +230,12 @@ export class MediaSourcePresentation implements Presentation {
         }
       }
       if (this.#mode === 'replay' && (this.#source?.waiting ?? 0) > mseLimits.waiting) return
+      if (this.#waitsForPicture(segment)) {
+        if (!this.#wanted.givesUpPicture(segment, this.#feed.hasNext)) return
+        // Nothing was put into the source: one for sound alone takes its place.
+        this.#closeSource()
+        continue
+      }
       if (segment.pictures.length + segment.sounds.length > 0)
         this.#playhead.came(this.#left(), this.#mode === 'live')
       for (let frame = segment.pictures.shift(); frame !== undefined; frame = segment.pictures.shift())
@@ -232,10 +248,15 @@ export class MediaSourcePresentation implements Presentation {
     }
   }
 
+  #waitsForPicture(segment: Segment): boolean {
+    return this.#source?.hasPicture === true && !this.#source.hasBegun && segment.pictures.length === 0
+  }
+
   /** @returns `later` where what is still to be played must be played out first, `never` where there is nothing to show */
   #enter(segment: Segment): 'entered' | 'later' | 'never' {
-    const tracks = this.#tracksOf(segment)
-    if (segment.video !== undefined && tracks.video === undefined) {
+    const soundComes = !this.#missingSound.isGivenUp
+    const tracks = this.#wanted.of(segment, this.#mode === 'live', this.#wish, soundComes)
+    if (segment.video !== undefined && this.#wanted.isUndecodable(segment)) {
       this.#segment = segment
       this.#handler.onUnsupported(segment.video.codec)
       return 'later'
@@ -267,23 +288,12 @@ export class MediaSourcePresentation implements Presentation {
     this.#source?.end()
   }
 
-  #tracksOf({ video, audio }: Segment): Tracks {
-    const hasSound =
-      audio !== undefined &&
-      writerFor(audio) !== undefined &&
-      !this.#missingSound.isGivenUp &&
-      !(this.#mode === 'live' && this.#wish === 'off' && video !== undefined)
-    return {
-      video: video !== undefined && writerFor(video) !== undefined ? video : undefined,
-      audio: hasSound ? audio : undefined,
-    }
-  }
-
   #openSource(tracks: Tracks): void {
     this.#closeSource()
     this.#playhead.open(tracks.audio !== undefined)
     const source = new SourceTracks(this.#surface.element, tracks, {
       onUpdate: () => this.#updated(),
+      onUnwritable: (kind, error) => this.#unwritable(kind, error),
       onError: error => {
         if (this.#source === source) this.#broke(error)
       },
@@ -339,7 +349,7 @@ export class MediaSourcePresentation implements Presentation {
       return
     }
     this.pump()
-    this.#playhead.overHoles()
+    this.#playhead.overHoles(now)
     if (this.#mode === 'live' && !document.hidden) {
       this.#playhead.chase(now)
       this.#playhead.restart(this.#left(), now)
@@ -354,11 +364,12 @@ export class MediaSourcePresentation implements Presentation {
 
   #missSound(now: number): void {
     if (this.#source?.hasSound !== true) return
+    const { heard } = this.#source
     const { video, audio } = this.#source.ends
     const isLive = this.#mode === 'live'
     const waitsFor = this.#playhead.waitsFor(now)
     const from = this.#stretch?.from ?? 0
-    const remedy = this.#missingSound.judge({ isLive, video, audio, from, waitsFor }, now)
+    const remedy = this.#missingSound.judge({ isLive, video, audio, heard, from, waitsFor }, now)
     if (remedy.kind === 'fill') this.#fillSound(remedy.until)
     else if (remedy.kind === 'give up') this.#rejoin('anew')
   }
@@ -402,11 +413,21 @@ export class MediaSourcePresentation implements Presentation {
     // What the element says is the cause; that the buffers are gone follows from it.
     const { error: cause } = this.#surface.element
     this.#handler.onError(cause === null ? error : new Error(`${cause.message} (${cause.code})`))
+    if (!this.#givesUp()) this.#rejoin(cause === null && this.#mode === 'live' ? 'anew' : 'behind')
+  }
+
+  /** A keyframe that is none costs its GOP. */
+  #unwritable(kind: Kind, error: FramelogError): void {
+    this.#handler.onError(error)
+    if (kind === 'video') this.#givesUp()
+  }
+
+  #givesUp(): boolean {
     this.#breaks += 1
+    if (this.#breaks <= mseLimits.breaks) return false
     const codec = this.#segment?.video?.codec ?? 'MediaSource'
-    if (this.#breaks > mseLimits.breaks) {
-      this.#closeSource()
-      this.#handler.onUnsupported(codec)
-    } else this.#rejoin(cause === null && this.#mode === 'live' ? 'anew' : 'behind')
+    this.#closeSource()
+    this.#handler.onUnsupported(codec)
+    return true
   }
 }

@@ -22,6 +22,8 @@ export interface Missing {
   /** Element times at which picture and sound end, microseconds; undefined where none came. */
   readonly video: number | undefined
   readonly audio: number | undefined
+  /** The same of the sound that came, without the silence that was put behind it. */
+  readonly heard: number | undefined
   /** Element time at which the session begins, microseconds. */
   readonly from: number
   /** Milliseconds for which a join has waited, or playback has had nothing to play; undefined while it plays. */
@@ -49,13 +51,13 @@ export class MissingSound {
     return true
   }
 
-  judge({ isLive, video, audio, from, waitsFor }: Missing, now: number): Remedy {
+  judge({ isLive, video, audio, heard, from, waitsFor }: Missing, now: number): Remedy {
     if (video === undefined) return none
     const { live, silence, replay, spared } = missingSoundLimits
     const behind = video - (audio ?? from)
     if (!isLive) return behind > replay ? { kind: 'fill', until: micros(video - spared) } : none
     if (waitsFor === undefined) return none
-    if (waitsFor > silence && (audio === undefined || behind > silence * 1000)) {
+    if (heard === undefined ? waitsFor > silence : video - heard > silence * 1000) {
       this.#givenUpAt = now
       return { kind: 'give up' }
     }

@@ -15,8 +15,11 @@ export const playheadLimits = {
   restart: 240,
   /** Milliseconds between two such beginnings. */
   restarts: 700,
-  /** Seconds from the end of what is there within which playback counts as stuck in front of a hole. */
+  /** Seconds from the end of what is there within which playback counts as stuck in front of a hole; and once it waits. */
   hole: 0.1,
+  holeAhead: 1,
+  /** Milliseconds after which it waits for what does not come. */
+  stuck: 400,
 } as const
 
 /** What is to be played: element times in microseconds. */
@@ -38,6 +41,7 @@ export class Playhead {
   #playedMs = 0
   #dryMs = 0
   #dryAt: number | undefined
+  #soughtAt: number | undefined
   #hasSound = false
   #restartedAt = Number.NEGATIVE_INFINITY
 
@@ -64,8 +68,9 @@ export class Playhead {
   /** Milliseconds since the first frame of a join, or since there was nothing to play; undefined while it flows. */
   waitsFor(now: number): number | undefined {
     if (this.#joining !== undefined) return now - (this.#joining.since ?? now)
-    if (this.#video.readyState > 2 || this.#video.seeking) return undefined
-    return now - (this.#dryAt ?? now)
+    // A seek to where there is too little of one track does not end either.
+    if (this.#video.seeking) return now - (this.#soughtAt ?? now)
+    return this.#video.readyState > 2 ? undefined : now - (this.#dryAt ?? now)
   }
 
   /** Another source begins. */
@@ -148,14 +153,16 @@ export class Playhead {
   }
 
   /** Frames that never came leave a hole: playback goes on behind it. */
-  overHoles(): void {
+  overHoles(now: number): void {
     const { buffered, currentTime, readyState, paused } = this.#video
     if (readyState > 2 || paused) return
+    const isStuck = (this.waitsFor(now) ?? 0) > playheadLimits.stuck
+    const reach = isStuck ? playheadLimits.holeAhead : playheadLimits.hole
     for (let i = 0; i < buffered.length; i++) {
       const start = buffered.start(i)
       if (start <= currentTime + 0.001) continue
       const before = i > 0 ? buffered.end(i - 1) : 0
-      if (before - currentTime < playheadLimits.hole) this.#video.currentTime = start
+      if (before - currentTime < reach) this.#video.currentTime = start
       return
     }
   }
@@ -171,6 +178,10 @@ export class Playhead {
     this.#restartedAt = now
     this.#video.currentTime += Math.max(1, left - restart) / 1000
     this.#edge.reset(now)
+  }
+
+  seeks(): void {
+    this.#soughtAt = performance.now()
   }
 
   waits(isLive: boolean): void {

@@ -1,5 +1,6 @@
 /** A MediaSource on a video element, with one SourceBuffer for the picture and one for the sound. */
 import { type FragmentWriter, fragmentWriters } from '../../../container/fragments.ts'
+import { FramelogError } from '../../../errors.ts'
 import { durationOfAac, silentAac } from '../../../media/aac.ts'
 import type { AudioTrack, VideoTrack } from '../../../media/catalog.ts'
 import { parseCodec } from '../../../media/codec.ts'
@@ -12,6 +13,8 @@ import { TrackBuffer } from './track-buffer.ts'
 
 export interface SourceTracksHandler {
   onUpdate(): void
+  /** A frame lacks what its container must say of it; it is left out, and what depends on it. */
+  onUnwritable(kind: Kind, error: FramelogError): void
   onError(error: Error): void
 }
 
@@ -19,8 +22,11 @@ interface Lane {
   readonly buffer: TrackBuffer
   writer: FragmentWriter
   times: PictureTimes | SoundTimes
-  /** Element time at which what was put in ends, microseconds. */
+  /** Element time at which what was put in ends, microseconds; and of that, what came. */
   end: number | undefined
+  came: number | undefined
+  /** Nothing can be put in before the next keyframe. */
+  isBroken: boolean
   codec: string
   sampleRate: number
   /** What fills missing sound, where the codec has such a thing. */
@@ -33,7 +39,7 @@ interface Silence {
   readonly duration: number
 }
 
-type Kind = 'video' | 'audio'
+export type Kind = 'video' | 'audio'
 export type Tracks = { readonly [K in Kind]: (K extends 'video' ? VideoTrack : AudioTrack) | undefined }
 
 /** How the track can be written for this browser. @returns undefined where it cannot */
@@ -49,10 +55,12 @@ export class SourceTracks {
   readonly #handler: SourceTracksHandler
   readonly #source: MediaSource
   readonly #detach: () => void
+  readonly #tracks: Tracks
   #lanes: Partial<Record<Kind, Lane>> = {}
   /** What came before the source was open. */
   #early: (() => void)[] = []
   #isOpen = false
+  #hasBegun = false
   #ended = false
   #closed = false
 
@@ -61,9 +69,10 @@ export class SourceTracks {
     const Source = mediaSourceClass()
     if (Source === undefined) throw new Error('There is no MediaSource')
     this.#video = video
+    this.#tracks = tracks
     this.#handler = handler
     this.#source = new Source()
-    this.#source.addEventListener('sourceopen', () => this.#open(tracks), { once: true })
+    this.#source.addEventListener('sourceopen', () => this.#open(), { once: true })
     this.#detach = attach(video, this.#source)
   }
 
@@ -78,6 +87,20 @@ export class SourceTracks {
 
   get hasSound(): boolean {
     return this.#lanes.audio !== undefined
+  }
+
+  get hasPicture(): boolean {
+    return this.#tracks.video !== undefined
+  }
+
+  /** Whether a frame was given, of whatever track. */
+  get hasBegun(): boolean {
+    return this.#hasBegun
+  }
+
+  /** Element time at which the sound that came ends, microseconds. */
+  get heard(): number | undefined {
+    return this.#lanes.audio?.came
   }
 
   /** Everything that came has been appended. */
@@ -113,6 +136,7 @@ export class SourceTracks {
   /** @param base element time minus media time, microseconds */
   append(kind: Kind, frame: Frame, base: number): void {
     if (this.#closed) return
+    this.#hasBegun = true
     // The source is open a moment before it says so; its buffers are made when it does.
     if (!this.#isOpen) {
       if (this.#early.length < 16_384) this.#early.push(() => this.append(kind, frame, base))
@@ -120,14 +144,15 @@ export class SourceTracks {
     }
     const lane = this.#lanes[kind]
     const timestamp = micros(frame.timestamp + base)
-    if (lane === undefined || timestamp < 0) return
+    if (lane === undefined || timestamp < 0 || (lane.isBroken && !frame.keyframe)) return
+    lane.isBroken = false
     this.#ended = false
     if (lane.times instanceof PictureTimes) {
       lane.end = Math.max(lane.end ?? 0, timestamp + (frame.duration ?? 0))
       const decodeTimestamp = micros((frame.decodeTimestamp ?? frame.timestamp) + base)
       const placed = lane.times.place(decodeTimestamp, frame.keyframe)
       const moved = decodeTimestamp - placed.timestamp
-      this.#write(lane, frame, {
+      this.#write(kind, frame, {
         timestamp: micros(timestamp - moved),
         decodeTimestamp: placed.timestamp,
         duration: placed.duration,
@@ -143,7 +168,8 @@ export class SourceTracks {
       lane.silence = { ...lane.silence, data: silentOpus(isStereoOpus(frame.data)) }
     this.#fill(lane, { timestamp: micros(time.timestamp - time.silence), duration: time.silence })
     lane.end = lane.times.end
-    this.#write(lane, frame, time)
+    lane.came = lane.end
+    this.#write(kind, frame, time)
   }
 
   /**
@@ -164,22 +190,26 @@ export class SourceTracks {
     const { data, duration: each } = lane.silence
     for (let at = 0; at < duration; at += each) {
       const part = micros(Math.min(each, duration - at))
-      this.#write(lane, { keyframe: true, data }, { timestamp: micros(timestamp + at), duration: part })
+      this.#write('audio', { keyframe: true, data }, { timestamp: micros(timestamp + at), duration: part })
     }
   }
 
   #write(
-    lane: Lane,
+    kind: Kind,
     { keyframe, data }: Pick<Frame, 'keyframe' | 'data'>,
     time: FrameTime & { decodeTimestamp?: Micros },
   ): void {
+    const lane = this.#lanes[kind]
+    if (lane === undefined) return
     const { timestamp, duration, decodeTimestamp } = time
     const decode = decodeTimestamp === undefined ? {} : { decodeTimestamp }
     try {
       const parts = lane.writer.write({ timestamp, duration, ...decode, keyframe, data })
-      lane.buffer.append(parts, lane.times instanceof PictureTimes && keyframe ? timestamp : undefined)
+      lane.buffer.append(parts, kind === 'video' && keyframe ? timestamp : undefined)
     } catch (error) {
-      this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
+      lane.isBroken = true
+      if (error instanceof FramelogError) this.#handler.onUnwritable(kind, error)
+      else this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -216,14 +246,14 @@ export class SourceTracks {
     this.#handler.onUpdate()
   }
 
-  #open(tracks: Tracks): void {
+  #open(): void {
     if (this.#closed) return
     // Before the first append: only then does the browser take it for live, and hold nothing back.
     this.#source.duration = Number.POSITIVE_INFINITY
     this.#isOpen = true
     try {
       for (const kind of ['video', 'audio'] as const) {
-        const track = tracks[kind]
+        const track = this.#tracks[kind]
         const writer = track && writerFor(track)
         if (track === undefined || writer === undefined) continue
         const buffer = new TrackBuffer(this.#source.addSourceBuffer(writer.mimeType), {
@@ -231,7 +261,8 @@ export class SourceTracks {
           onUpdate: () => this.#updated(),
           onError: error => this.#handler.onError(error),
         })
-        this.#lanes[kind] = { ...described(track), buffer, writer, end: undefined }
+        const empty = { end: undefined, came: undefined, isBroken: false }
+        this.#lanes[kind] = { ...described(track), ...empty, buffer, writer }
       }
     } catch (error) {
       this.#handler.onError(error instanceof Error ? error : new Error(String(error)))
