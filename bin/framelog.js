@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the command line: dist/ in a package, since Node strips no types under node_modules, the sources in a checkout.
 // Plain JavaScript for any Node: an older one hands over to the Node 24 that make has brought.
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
@@ -12,8 +12,19 @@ const brought = path('tools/node/node_modules/node/bin/node')
 if (Number(process.versions.node.split('.')[0]) >= 24)
   await import(new URL(`../${main}`, import.meta.url).href)
 else if (existsSync(brought)) {
-  const { status } = spawnSync(brought, [path(main), ...process.argv.slice(2)], { stdio: 'inherit' })
-  process.exitCode = status ?? 1
+  // In a process group of its own, so that it gets each signal once: from here, also where a terminal sends it to all.
+  // The channel tells it when this process is gone.
+  const child = spawn(brought, [path(main), ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    detached: true,
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => {
+    if (signal !== null) {
+      process.removeAllListeners(signal)
+      process.kill(process.pid, signal)
+    } else process.exit(code ?? 1)
+  })
 } else {
   process.stderr.write(
     `framelog needs Node.js 24; this is ${process.versions.node}. In a checkout, make run brings it.\n`,

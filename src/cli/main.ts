@@ -44,6 +44,12 @@ program
     await watch(id, options)
   })
 
+// Whoever handed over to this process (bin/framelog.js) is gone: it stops as if told to.
+if (process.channel !== undefined) {
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+  process.channel?.unref()
+}
+
 program.parseAsync().catch((error: unknown) => {
   const coded = toFramelogError(error)
   process.stderr.write(`framelog: ${coded.toLine()}\n`)

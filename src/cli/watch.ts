@@ -97,12 +97,14 @@ const tellState: Readonly<Record<FeedState, string>> = {
   ended: 'is over',
 }
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** The first signal finishes the file, the second kills. */
 function stopOnSignal(feed: Feed, report: Report, isStream: boolean): () => void {
   let timer: NodeJS.Timeout | undefined
   const unhook = (): void => {
     clearTimeout(timer)
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
+    for (const signal of signals) process.off(signal, stop)
   }
   const stop = (): void => {
     unhook()
@@ -114,8 +116,7 @@ function stopOnSignal(feed: Feed, report: Report, isStream: boolean): () => void
       process.exit(1)
     }, watchLimits.finish)
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
+  for (const signal of signals) process.on(signal, stop)
   return unhook
 }
 

@@ -55,6 +55,28 @@ describe('a live timeline', () => {
     assert.ok(delayOf(run) >= 62 && delayOf(run) <= 70, String(delayOf(run)))
   })
 
+  it('waits for all pictures where they come a second at a time', () => {
+    const run = begin()
+    play(run, 12, i => 30 + (30 - (i % 30)) * interval)
+    assert.ok(delayOf(run) > 970 && delayOf(run) < 1200, String(delayOf(run)))
+  })
+
+  it('finds out at once what sound needs that is heard from now on', () => {
+    const run = begin()
+    play(run, 8, () => 30)
+    const before = delayOf(run)
+    run.timeline.hear(50)
+    for (let i = 0; i < 10; i++) {
+      run.timeline.ready('audio', at(run.media), run.media + 60)
+      play(run, 0.04, () => 60)
+    }
+    const needed = 60 + 50
+    assert.ok(
+      before < 40 && delayOf(run) >= needed && delayOf(run) < needed + 60,
+      `${before}, ${delayOf(run)}`,
+    )
+  })
+
   it('does not wait for what a stall made late', () => {
     const run = begin()
     play(run, 8, () => 30)

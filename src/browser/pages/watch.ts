@@ -14,7 +14,14 @@ const id = decodeURIComponent(/^\/watch\/([^/]*)/.exec(page.pathname)?.[1] ?? ''
 if (isBroadcastId(id)) show(id)
 else frame('watch', element('h1', {}, words.badId), element('p', {}, text.studio.idWrong))
 
+/** An iPhone's switch mutes sound that no element plays, unless the page says that it plays media. */
+function announceSound(): void {
+  const { audioSession } = navigator as { audioSession?: { type: string } }
+  if (audioSession !== undefined) audioSession.type = 'playback'
+}
+
 function show(id: BroadcastId): void {
+  announceSound()
   const from = page.searchParams.get('from') ?? 'live'
   const muted = page.searchParams.get('muted') === '1'
   const state = new StateLine()

@@ -206,6 +206,8 @@ export class BroadcastPlayer implements Player {
         if (message.relayed !== undefined && this.#welcomedAt !== undefined)
           this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - message.relayed.time)
         this.#presentation?.frame(message.frame)
+        // A publisher that was given up for lost goes on where it was.
+        if (this.#state.kind === 'ended') break
         return
       }
       case 'state':

@@ -1,17 +1,15 @@
-/**
- * Encoded sound in, blocks of samples out. Decoders count time from the first frame on, whatever later frames say
- * (Chromium), so a block takes the time of the frame that it came from: both go first in, first out.
- */
+/** Encoded sound in, blocks of samples out, each with its time. */
 
 import { decodeBase64 } from '../../core/base64.ts'
-import { BoundedQueue } from '../../core/queue.ts'
+import { durationOfAac } from '../../media/aac.ts'
 import type { AudioTrack } from '../../media/catalog.ts'
+import { parseCodec } from '../../media/codec.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
+import { durationOfOpus } from '../../media/opus.ts'
 import type { Micros } from '../../units.ts'
+import { PacketTimes } from './packet-times.ts'
 
 const queueLimit = 200
-/** Microseconds by which a decoder's first block may differ from its frame and still be that frame's. */
-const near = 10_000
 
 export interface Block {
   readonly timestamp: Micros
@@ -30,13 +28,13 @@ export class SoundDecoder {
   readonly #handler: SoundDecoderHandler
   #decoder: AudioDecoder | undefined
   #errors = 0
-  #first = true
-  /** Times of the frames whose blocks have not come out. */
-  readonly #times = new BoundedQueue<Micros>({ items: 1024, bytes: Number.POSITIVE_INFINITY }, () => 0)
+  readonly #times = new PacketTimes()
+  readonly #isOpus: boolean
 
   constructor(track: AudioTrack, handler: SoundDecoderHandler) {
     this.#handler = handler
     const { codec, sampleRate, channels, description } = track
+    this.#isOpus = parseCodec(codec).family === 'opus'
     this.#config = {
       codec,
       sampleRate,
@@ -58,7 +56,10 @@ export class SoundDecoder {
     const { timestamp, data } = frame
     try {
       this.#decoder?.decode(new EncodedAudioChunk({ type: 'key', timestamp, data }))
-      this.#times.push(timestamp)
+      this.#times.push(
+        timestamp,
+        this.#isOpus ? durationOfOpus(data) : durationOfAac(this.#config.sampleRate),
+      )
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)))
     }
@@ -85,7 +86,6 @@ export class SoundDecoder {
     })
     this.#decoder = decoder
     this.#times.clear()
-    this.#first = true
     try {
       decoder.configure(this.#config)
     } catch (error) {
@@ -95,12 +95,8 @@ export class SoundDecoder {
   }
 
   #give(data: AudioData): void {
-    // Some swallow their first frames; the first block's own time still tells which one it came from.
-    if (this.#first) {
-      while ((this.#times.peek() ?? Number.POSITIVE_INFINITY) < data.timestamp - near) this.#times.shift()
-      this.#first = false
-    }
-    const timestamp = this.#times.shift()
+    const length = (data.numberOfFrames * 1_000_000) / data.sampleRate
+    const timestamp = this.#times.next(data.timestamp, length)
     if (timestamp === undefined) return
     this.#handler.onBlock({ timestamp, rate: data.sampleRate, planes: copyPlanes(data) })
   }

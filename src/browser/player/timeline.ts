@@ -39,6 +39,8 @@ export class Timeline {
   #advancedAt = 0
   /** Milliseconds that the sound card needs; undefined where no sound is heard, so that nothing waits for it. */
   #soundLead: number | undefined
+  /** Sound is heard from now on, and none of it came yet. */
+  #beginsToHear = false
 
   constructor(mode: TimelineMode) {
     this.#mode = mode
@@ -80,6 +82,7 @@ export class Timeline {
 
   /** @param lead milliseconds from handing samples over to hearing them; undefined where nobody hears them */
   hear(lead: number | undefined): void {
+    if (this.#soundLead === undefined && lead !== undefined) this.#beginsToHear = true
     this.#soundLead = lead
   }
 
@@ -91,9 +94,12 @@ export class Timeline {
       return
     }
     this.#arrivals[lane].add(lateness, now)
-    if (this.#delay === undefined) {
+    // What sound needs is found out, not followed: until it had its delay, all of it would come too late.
+    const isHeard = this.#beginsToHear && lane === 'audio'
+    if (this.#delay === undefined || isHeard) {
       this.#since = now
       this.#advancedAt = now
+      this.#beginsToHear &&= !isHeard
     }
     if (now - this.#since < timelineLimits.settling) this.#settle(now)
   }

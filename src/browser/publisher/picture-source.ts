@@ -23,9 +23,16 @@ function readElement(track: MediaStreamTrack, onPicture: OnPicture): () => void 
   let stopped = false
   const next = (now: number, metadata: VideoFrameCallbackMetadata): void => {
     if (stopped) return
-    const at = metadata.captureTime ?? now
-    onPicture(new VideoFrame(video, { timestamp: Math.round(at * 1000) }), at)
     video.requestVideoFrameCallback(next)
+    const at = metadata.captureTime ?? now
+    let picture: VideoFrame
+    try {
+      picture = new VideoFrame(video, { timestamp: Math.round(at * 1000) })
+    } catch {
+      // An element that is being hidden or shown has none for a moment.
+      return
+    }
+    onPicture(picture, at)
   }
   video.requestVideoFrameCallback(next)
   video.play().catch(() => {})

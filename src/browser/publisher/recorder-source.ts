@@ -5,6 +5,7 @@
 import { FramelogError } from '../../errors.ts'
 import type { Frame } from '../../media/frame.ts'
 import { type Micros, micros } from '../../units.ts'
+import { isAppleWebKit } from '../engine.ts'
 import type { FromDemuxWorker, ToDemuxWorker } from './demux-worker.ts'
 import workerUrl from './demux-worker.ts?worker&url'
 import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
@@ -14,6 +15,8 @@ import { bitrateFor, keyframeInterval } from './video-codec.ts'
 export const recorderLimits = {
   /** Milliseconds of media in a blob, as asked for: less than a frame, so that each frame comes at once. */
   timeslice: 20,
+  /** The same of Apple's engine, where each blob begins with a keyframe. */
+  timesliceOfApple: 250,
   /** Milliseconds without a keyframe after which the recording begins anew. Firefox takes no interval and gives one every 7.5 s. */
   keyframe: 10_000,
   /** Milliseconds that a finish waits for the recorder's last bytes. */
@@ -116,7 +119,7 @@ export class RecorderSource implements FrameSource {
     let recorder: MediaRecorder
     try {
       recorder = new MediaRecorder(this.#stream, options)
-      recorder.start(recorderLimits.timeslice)
+      recorder.start(isAppleWebKit() ? recorderLimits.timesliceOfApple : recorderLimits.timeslice)
     } catch (error) {
       this.#fail(error)
       return
@@ -134,7 +137,7 @@ export class RecorderSource implements FrameSource {
     let wasAsked = false
     recorder.ondataavailable = ({ data }) => {
       if (data.size > 0) this.#tell({ kind: 'data', recording: number, blob: data })
-      wasAsked = !wasAsked && recorder.state === 'recording'
+      wasAsked = !wasAsked && recorder.state === 'recording' && !isAppleWebKit()
       if (wasAsked) recorder.requestData()
     }
     recorder.onstop = () => {

@@ -52,13 +52,18 @@ export class VideoEncoding {
       this.#wantsKeyframe = false
       this.#keyframeAt = timestamp
     }
-    const stamped = new VideoFrame(picture, { timestamp })
+    let stamped: VideoFrame | undefined
     try {
+      stamped = new VideoFrame(picture, { timestamp })
       this.#encoder.encode(stamped, { keyFrame })
+      return true
+    } catch {
+      // A picture that is turned another way is refused by an encoder that has begun: it begins anew.
+      this.#configure(this.#config)
+      return false
     } finally {
-      stamped.close()
+      stamped?.close()
     }
-    return true
   }
 
   forceKeyframe(): void {

@@ -114,9 +114,9 @@ export class WebCodecsSource implements FrameSource {
   }
 
   #takePicture(picture: VideoFrame, at: number): void {
-    if (this.#zero !== undefined && at >= this.#zero) {
-      if (this.#video?.encode(picture, micros((at - this.#zero) * 1000)) !== true) this.#handler.onSkipped()
-    }
+    const isWanted = this.#zero !== undefined && at >= this.#zero
+    const timestamp = micros((at - (this.#zero ?? at)) * 1000)
+    if (isWanted && this.#video?.encode(picture, timestamp) !== true) this.#handler.onSkipped()
     picture.close()
   }
 

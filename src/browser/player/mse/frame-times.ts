@@ -11,7 +11,7 @@ export const frameTimeLimits = {
   picture: 33_333,
   /** Microseconds that a picture's duration counts between. */
   shortest: 5000,
-  longest: 200_000,
+  longest: 800_000,
   /** Times the usual distance that is written as a duration. */
   stretch: 2,
   /** Microseconds past which a distance is a gap, and no hiccup. */

@@ -17,7 +17,7 @@ import type {
   Rejoin,
 } from '../presentation.ts'
 import type { TimelineMode } from '../timeline.ts'
-import { MissingSound } from './missing-sound.ts'
+import { MissingTracks } from './missing-tracks.ts'
 import { Playhead } from './playhead.ts'
 import { type Kind, SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
 import { type Stretch, Stretches } from './stretches.ts'
@@ -43,7 +43,7 @@ export class MediaSourcePresentation implements Presentation {
   readonly #surface: VideoSurface
   readonly #playhead: Playhead
   readonly #stretches = new Stretches()
-  readonly #missingSound = new MissingSound()
+  readonly #missing = new MissingTracks()
   readonly #wanted = new WantedTracks()
   readonly #timer: number
   readonly #onVisible = (): void => this.#visibilityChanged()
@@ -254,7 +254,7 @@ export class MediaSourcePresentation implements Presentation {
 
   /** @returns `later` where what is still to be played must be played out first, `never` where there is nothing to show */
   #enter(segment: Segment): 'entered' | 'later' | 'never' {
-    const soundComes = !this.#missingSound.isGivenUp
+    const soundComes = !this.#missing.isGivenUp
     const tracks = this.#wanted.of(segment, this.#mode === 'live', this.#wish, soundComes)
     if (segment.video !== undefined && this.#wanted.isUndecodable(segment)) {
       this.#segment = segment
@@ -312,9 +312,9 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   #append(kind: 'video' | 'audio', segment: Segment, frame: NumberedFrame): void {
-    if (kind === 'audio' && this.#missingSound.isGivenUp) {
+    if (kind === 'audio' && this.#missing.isGivenUp) {
       // With the next source it is heard again.
-      if (this.#missingSound.isBack(performance.now())) this.#rejoin('anew')
+      if (this.#missing.isBack(performance.now())) this.#rejoin('anew')
       return
     }
     const { currentTime } = this.#surface.element
@@ -343,7 +343,7 @@ export class MediaSourcePresentation implements Presentation {
   #look(): void {
     const now = performance.now()
     this.#playhead.count(now)
-    this.#missSound(now)
+    this.#missTracks(now)
     if (this.#playhead.isJoining) {
       this.#beginPlaying(false)
       return
@@ -362,16 +362,21 @@ export class MediaSourcePresentation implements Presentation {
     if (this.#playhead.begin({ isLive: this.#mode === 'live', from, ends }, isAll)) this.#surface.play()
   }
 
-  #missSound(now: number): void {
-    if (this.#source?.hasSound !== true) return
+  #missTracks(now: number): void {
+    if (this.#source?.hasSound !== true || !this.#source.hasPicture) return
     const { heard } = this.#source
     const { video, audio } = this.#source.ends
     const isLive = this.#mode === 'live'
     const waitsFor = this.#playhead.waitsFor(now)
     const from = this.#stretch?.from ?? 0
-    const remedy = this.#missingSound.judge({ isLive, video, audio, heard, from, waitsFor }, now)
+    const remedy = this.#missing.judge({ isLive, video, audio, heard, from, waitsFor }, now)
     if (remedy.kind === 'fill') this.#fillSound(remedy.until)
-    else if (remedy.kind === 'give up') this.#rejoin('anew')
+    else if (remedy.kind === 'give up sound') this.#rejoin('anew')
+    else if (remedy.kind === 'give up picture' && this.#segment !== undefined) {
+      // What sound comes next goes into a source of its own.
+      this.#wanted.giveUpPicture(this.#segment)
+      this.#closeSource()
+    }
   }
 
   #fillSound(until: Micros): void {

@@ -1,4 +1,5 @@
 /** Where the element plays: begins at the edge, keeps to it, gets over holes, and counts what was played and what was waited for. */
+import { isAppleWebKit } from '../../engine.ts'
 import { Edge } from './edge.ts'
 
 export const playheadLimits = {
@@ -34,7 +35,9 @@ export interface Playable {
 export class Playhead {
   readonly #video: HTMLVideoElement
   readonly #chases: boolean
-  #edge = new Edge(false, canHurry())
+  // Safari stops for a moment whenever the rate changes.
+  readonly #canHurry = !isAppleWebKit()
+  #edge = new Edge(false, this.#canHurry)
   /** When the frames of a join began and went on to come, as far as there are any; undefined once playback has begun. */
   #joining: { since: number | undefined; last: number } | undefined
   #before: { readonly at: number; readonly time: number } | undefined
@@ -76,7 +79,7 @@ export class Playhead {
   /** Another source begins. */
   open(hasSound: boolean): void {
     this.#hasSound = hasSound
-    this.#edge = new Edge(hasSound, canHurry())
+    this.#edge = new Edge(hasSound, this.#canHurry)
     this.join()
   }
 
@@ -210,7 +213,3 @@ export class Playhead {
     this.#video.currentTime += milliseconds / 1000
   }
 }
-
-/** Safari stops for a moment whenever the rate changes; all others that name its engine name another one too. */
-const canHurry = (): boolean =>
-  !/applewebkit/i.test(navigator.userAgent) || /chrome|chromium|android/i.test(navigator.userAgent)

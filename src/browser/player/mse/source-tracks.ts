@@ -117,7 +117,8 @@ export class SourceTracks {
     const same = (['video', 'audio'] as const).every(
       kind => (tracks[kind] !== undefined) === kind in this.#lanes,
     )
-    return same && this.#source.readyState !== 'closed' && 'changeType' in SourceBuffer.prototype
+    const canChange = Object.values(this.#lanes).every(({ buffer }) => buffer.canChangeType)
+    return same && canChange && this.#source.readyState !== 'closed'
   }
 
   /** Other tracks follow, which `takes` has said can. */

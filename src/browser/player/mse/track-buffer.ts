@@ -76,6 +76,10 @@ export class TrackBuffer {
     return this.#buffer.updating
   }
 
+  get canChangeType(): boolean {
+    return 'changeType' in this.#buffer
+  }
+
   get isIdle(): boolean {
     return this.#items.length === 0 && !this.#buffer.updating
   }

@@ -35,13 +35,20 @@ export class WantedTracks {
     const first = sounds.peek()?.timestamp
     if (first === undefined || last === undefined) return false
     if (!ended && !hasNext && last - first <= wantedTracksLimits.pictureless) return false
-    this.#pictureless = segment
+    this.giveUpPicture(segment)
     return true
+  }
+
+  giveUpPicture(segment: Segment): void {
+    this.#pictureless = segment
   }
 
   /** @returns whether a picture has come after all */
   pictureIsBack(segment: Segment): boolean {
-    if (segment !== this.#pictureless || segment.pictures.length === 0) return false
+    if (segment !== this.#pictureless) return false
+    // A source begins with a keyframe.
+    while (segment.pictures.peek()?.keyframe === false) segment.pictures.shift()
+    if (segment.pictures.length === 0) return false
     this.#pictureless = undefined
     return true
   }
