@@ -147,7 +147,7 @@ export const errorKinds = {
     415,
     1011,
     false,
-    'Write to a .mkv file: it takes VP8, VP9, AV1, H.264, Opus and AAC.',
+    'Write to a .mkv or an .mp4 file; a .webm takes VP8, VP9, AV1 and Opus only.',
   ),
   CANNOT_GO_ON: kind(
     409,

@@ -1,6 +1,7 @@
 /** `framelog serve`: composes the log, the relay and the gateway, and stops them in order. */
+
 import { randomInt } from 'node:crypto'
-import { hostname } from 'node:os'
+import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { startGateway } from '../gateway/gateway.ts'
@@ -97,11 +98,19 @@ async function greet(config: Config, port: number, records: Log): Promise<void> 
   process.stdout.write(
     `Framelog is at http://${host}:${port}/static/index.html (${backend} log: ${durability})\n`,
   )
-  if (host !== '127.0.0.1' || isOpen) {
-    process.stderr.write(
-      'Browsers give a camera and WebCodecs only to https pages and to 127.0.0.1: elsewhere these pages need https in front.\n',
-    )
-  }
+  if (host === '127.0.0.1' && !isOpen) return
+  const elsewhere = isOpen ? addresses().map(address => `http://${address}:${port}/`) : []
+  const where = elsewhere.length > 0 ? ` at ${elsewhere.join(' or ')}` : ''
+  process.stderr.write(
+    `Other machines can watch${where}. Sending needs 127.0.0.1, or https in front: browsers give a camera to nothing else.\n`,
+  )
+}
+
+/** Of this machine, as others on its networks reach it. */
+function addresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list = []) =>
+    list.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address),
+  )
 }
 
 function stopOnSignal(log: Logger, server: AsyncDisposable, records: Log): void {

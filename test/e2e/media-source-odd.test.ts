@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import type { AudioTrack, Catalog, VideoTrack } from '../../src/media/catalog.ts'
 import type { Frame } from '../../src/media/frame.ts'
-import { trackName } from '../../src/units.ts'
+import { micros, trackName } from '../../src/units.ts'
 import { launch, open, type WatchedPage } from '../support/chromium.ts'
 import { publishRecording, TestPublisher } from '../support/clients.ts'
 import { framesOf } from '../support/encoded.ts'
@@ -134,6 +134,40 @@ describe('a recording in the MediaSource player', { timeout: 240_000, concurrenc
     assert.deepEqual(player.errors, [])
   })
 
+  for (const [name, isKept] of [
+    ['one picture, and sound long after it', f => (isPicture(f) ? f.timestamp < 20_000 : seconds(f) > 15)],
+    ['sound, and pictures long after it', f => (isPicture(f) ? seconds(f) > 18 : seconds(f) < 2)],
+  ] as const satisfies [string, (frame: Frame) => boolean][]) {
+    it(`plays ${name}`, async () => {
+      const kept = media.frames.filter(isKept)
+      const player = await play(name.replaceAll(/\W+/g, '-'), [[media.video, media.audio], kept])
+      assert.ok((player.mediaTime ?? 0) >= lastPicture(kept) - 300_000, `shows ${player.mediaTime}`)
+      assert.deepEqual(player.errors, [])
+    })
+  }
+
+  it('shows the picture where its sound cannot be decoded, or is not described', async () => {
+    const bad = media.frames.map(frame => (isPicture(frame) ? frame : broken(frame)))
+    const { errors, ...undecodable } = await play('bad-sound', [[media.video, media.audio], bad])
+    assert.ok((undecodable.mediaTime ?? 0) >= lastPicture(bad) - 300_000, `shows ${undecodable.mediaTime}`)
+    assert.ok(errors.length >= 1 && errors.length < 6, String(errors))
+    const { audio, video, frames } = make(6, 30, aac, 'matroska')
+    const { description: _, ...nothing } = audio
+    const undescribed = await play('undescribed', [[video, nothing], frames])
+    assert.ok((undescribed.mediaTime ?? 0) >= lastPicture(frames) - 300_000, `shows ${undescribed.mediaTime}`)
+    assert.match(undescribed.errors[0] ?? '', /AudioSpecificConfig/)
+  })
+
+  it('goes on where its clock jumps forward by hours', async () => {
+    const jump = 5 * 3600 * 1_000_000
+    const jumped = media.frames
+      .filter(frame => seconds(frame) < 8)
+      .map(frame => (seconds(frame) < 4 ? frame : { ...frame, timestamp: micros(frame.timestamp + jump) }))
+    const player = await play('jump', [[media.video, media.audio], jumped])
+    assert.ok((player.mediaTime ?? 0) >= lastPicture(jumped) - 300_000, `shows ${player.mediaTime}`)
+    assert.deepEqual(player.errors, [])
+  })
+
   it('leaves out a GOP whose keyframe does not say what a decoder needs', async () => {
     const pictures = avc.frames.map((frame, i) => (i === 120 || i === 150 ? broken(frame) : frame))
     assert.ok(pictures[120]?.keyframe && pictures[150]?.keyframe)
@@ -185,6 +219,7 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
     see: (watch: WatchedPage, view: PageState) => Promise<void>,
     catalog = catalogOf(media.video, media.audio),
     player = 'mse',
+    timeOf = (frame: Frame): number => frame.timestamp,
   ): Promise<void> {
     const watch = await open(browser, `${gateway.http}/watch/${id}?player=${player}`)
     const view = new PageState(watch.page)
@@ -195,7 +230,8 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
     const timer = setInterval(() => {
       const passed = (performance.now() - begun) * 1000
       const from = next
-      while ((frames[next]?.timestamp ?? Number.POSITIVE_INFINITY) <= passed) next += 1
+      for (let head = frames[next]; head !== undefined && timeOf(head) <= passed; head = frames[next])
+        next += 1
       publisher.publishFrames(frames.slice(from, next))
     }, 10)
     try {
@@ -292,6 +328,24 @@ describe('a live broadcast in the MediaSource player', { timeout: 240_000, concu
       assert.equal(player?.mode, 'mse')
     }
     await live('no-parameters-live', frames, see, avc.catalog)
+  })
+
+  it('answers where the clock of its pictures jumps to that of the wall', async () => {
+    const frames = media.frames.map(frame =>
+      isPicture(frame) && seconds(frame) > 3
+        ? { ...frame, timestamp: micros(frame.timestamp + 1.79e15) }
+        : frame,
+    )
+    const times = new Map(frames.map((frame, i) => [frame, media.frames[i]?.timestamp ?? 0]))
+    const see = async ({ errors }: WatchedPage, view: PageState): Promise<void> => {
+      const { player: before } = await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 30)
+      await view.until(
+        'pictures of the other clock',
+        ({ player }) => (player?.mediaTime ?? 0) > 1e15 && player?.painted !== before?.painted,
+      )
+      assert.deepEqual(errors, [])
+    }
+    await live('wall-clock', frames, see, undefined, 'mse', frame => times.get(frame) ?? 0)
   })
 
   it('comes back with the next keyframe after a frame that cannot be decoded', async () => {

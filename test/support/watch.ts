@@ -1,7 +1,8 @@
 /** `framelog watch` in a process of its own, as a user starts it; killed with the test. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -26,13 +27,23 @@ export interface RunningWatch {
 export interface WatchProcess {
   /** False for a reader that takes nothing until it is told to. */
   readonly reads?: boolean
+  /** What runs the command; this process's Node.js otherwise. */
+  readonly node?: string
   /** Largest file that it may write, in blocks of 1024 bytes. */
   readonly fileBlocks?: number
 }
 
+/** The machine's own Node.js where that is too old for us, so that the command hands over; else this process's. */
+export function machineNode(): string {
+  const found = (process.env.PATH ?? '').split(delimiter).map(folder => join(folder, 'node'))
+  const isOld = (path: string): boolean =>
+    Number(spawnSync(path, ['-p', 'process.versions.node.split(".")[0]']).stdout) < 24
+  return found.find(path => existsSync(path) && isOld(path)) ?? process.execPath
+}
+
 export function startWatch(args: readonly string[], options: WatchProcess = {}): RunningWatch {
-  const { reads = true, fileBlocks } = options
-  const command = [process.execPath, join(root, 'bin/framelog.js'), 'watch', ...args]
+  const { reads = true, fileBlocks, node = process.execPath } = options
+  const command = [node, join(root, 'bin/framelog.js'), 'watch', ...args]
   const [program = '', ...rest] =
     fileBlocks === undefined ? command : ['bash', '-c', `ulimit -f ${fileBlocks}; exec "$0" "$@"`, ...command]
   const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })

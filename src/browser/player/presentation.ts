@@ -22,7 +22,7 @@ export interface PresentationHandler {
   onRejoin(how: Rejoin, place: Place | undefined): void
 }
 
-/** `anew`, which only live is possible, with the current GOP once more; `behind` what cannot be decoded, with the next one. */
+/** `anew`: where it began, live with the current GOP. `behind` what cannot be decoded: with the next GOP. */
 export type Rejoin = 'anew' | 'behind'
 
 export interface Presentation {

@@ -22,6 +22,9 @@ export const frameTimeLimits = {
   soundJump: 60_000,
   /** Microseconds past which it is a gap, and filled with nothing. */
   soundGap: 5_000_000,
+  /** Microseconds of silence at a time; of what is longer, the end is filled, and the rest is a hole. */
+  silence: 30_000_000,
+  silenceAtEnd: 1_000_000,
 } as const
 
 export interface FrameTime {
@@ -91,8 +94,10 @@ export class SoundTimes {
    * @returns where the silence begins and how long it is; undefined where there is no need
    */
   fill(until: Micros, from: Micros): FrameTime | undefined {
-    const timestamp = this.end ?? from
-    if (until <= timestamp) return undefined
+    const { silence, silenceAtEnd } = frameTimeLimits
+    const end = this.end ?? from
+    if (until <= end) return undefined
+    const timestamp = until - end > silence ? micros(until - silenceAtEnd) : end
     this.#end = until
     return { timestamp, duration: micros(until - timestamp) }
   }

@@ -33,6 +33,10 @@ export const mseLimits = {
   waiting: 16 * 1024 * 1024,
   /** Sources that may break, and keyframes that may be none, one after the other without a picture in between. */
   breaks: 5,
+  /** The same, after which it is tried without the sound. */
+  breaksWithSound: 2,
+  /** Microseconds by which sound may begin after its session. */
+  late: 2_000_000,
   /** Milliseconds without anything to play after which a replay is said to have played all it was sent. */
   starved: 1000,
 } as const
@@ -51,6 +55,7 @@ export class MediaSourcePresentation implements Presentation {
   #wish: SoundWish
   #source: SourceTracks | undefined
   #segment: Segment | undefined
+  #tracks = ''
   #stretch: Stretch | undefined
   #playedOut = false
   #breaks = 0
@@ -133,13 +138,15 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   position(): Place | undefined {
-    const place = this.#stretches.at(this.#surface.element.currentTime)
-    if (place === undefined || this.#playhead.isJoining) return undefined
     // What is missing between its tracks can be longer than a replay runs ahead: it has played what it can.
     const waitsFor = this.#playhead.waitsFor(performance.now()) ?? 0
     const isStarved = this.#mode === 'replay' && waitsFor > mseLimits.starved && this.#source?.isIdle === true
-    const { session, last } = (isStarved ? this.#stretch : undefined) ?? place.stretch
-    return { session, timestamp: micros(isStarved ? last : Math.min(place.timestamp, last)) }
+    if (isStarved && this.#segment?.last !== undefined)
+      return { session: this.#segment.session, timestamp: this.#segment.last }
+    const place = this.#stretches.at(this.#surface.element.currentTime)
+    if (place === undefined || this.#playhead.isJoining) return undefined
+    const { stretch, timestamp } = place
+    return { session: stretch.session, timestamp: micros(Math.min(timestamp, stretch.last)) }
   }
 
   capturedAt(timestamp: Micros): number | undefined {
@@ -160,6 +167,10 @@ export class MediaSourcePresentation implements Presentation {
 
   catalog(session: string, catalog: Catalog): void {
     if (!this.#feed.catalog(session, catalog)) return
+    // A new connection begins with the same catalog: what was learnt of its tracks holds.
+    const tracks = session + JSON.stringify(catalog)
+    if (tracks !== this.#tracks) this.#missing.reset()
+    this.#tracks = tracks
     this.#revive()
     this.#drain()
   }
@@ -230,14 +241,14 @@ export class MediaSourcePresentation implements Presentation {
         }
       }
       if (this.#mode === 'replay' && (this.#source?.waiting ?? 0) > mseLimits.waiting) return
+      const hasCome = segment.pictures.length + segment.sounds.length > 0
+      if (hasCome) this.#playhead.came(this.#left(), this.#mode === 'live')
       if (this.#waitsForPicture(segment)) {
         if (!this.#wanted.givesUpPicture(segment, this.#feed.hasNext)) return
         // Nothing was put into the source: one for sound alone takes its place.
         this.#closeSource()
         continue
       }
-      if (segment.pictures.length + segment.sounds.length > 0)
-        this.#playhead.came(this.#left(), this.#mode === 'live')
       for (let frame = segment.pictures.shift(); frame !== undefined; frame = segment.pictures.shift())
         this.#append('video', segment, frame)
       for (let frame = segment.sounds.shift(); frame !== undefined; frame = segment.sounds.shift())
@@ -325,6 +336,14 @@ export class MediaSourcePresentation implements Presentation {
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
     stretch.last = Math.max(stretch.last, frame.timestamp)
     stretch.end = Math.max(stretch.end, frame.timestamp + (frame.duration ?? 0) + stretch.base)
+    const { video, audio } = this.#source?.ends ?? {}
+    // Sound that begins long after the pictures would hold what is before it.
+    if (
+      kind === 'audio' &&
+      audio === undefined &&
+      frame.timestamp + stretch.base - stretch.from > mseLimits.late
+    )
+      this.#fillSound(micros(Math.min(frame.timestamp + stretch.base, video ?? 0)))
     this.#source?.append(kind, frame, stretch.base)
   }
 
@@ -418,19 +437,27 @@ export class MediaSourcePresentation implements Presentation {
     // What the element says is the cause; that the buffers are gone follows from it.
     const { error: cause } = this.#surface.element
     this.#handler.onError(cause === null ? error : new Error(`${cause.message} (${cause.code})`))
-    if (!this.#givesUp()) this.#rejoin(cause === null && this.#mode === 'live' ? 'anew' : 'behind')
+    if (this.#givesUp()) return
+    // Which of the tracks it was, browsers do not tell.
+    if (this.#breaks > mseLimits.breaksWithSound && this.#source?.hasPicture === true)
+      this.#missing.giveUpForGood()
+    this.#rejoin(cause === null && this.#mode === 'live' ? 'anew' : 'behind')
   }
 
-  /** A keyframe that is none costs its GOP. */
+  /** A keyframe that is none costs its GOP; sound that cannot be written is done without. */
   #unwritable(kind: Kind, error: FramelogError): void {
     this.#handler.onError(error)
-    if (kind === 'video') this.#givesUp()
+    if (kind === 'video' || this.#source?.hasPicture !== true) this.#givesUp()
+    else {
+      this.#missing.giveUpForGood()
+      this.#rejoin(this.#mode === 'live' || this.#first === undefined ? 'anew' : 'behind')
+    }
   }
 
   #givesUp(): boolean {
     this.#breaks += 1
     if (this.#breaks <= mseLimits.breaks) return false
-    const codec = this.#segment?.video?.codec ?? 'MediaSource'
+    const codec = this.#segment?.video?.codec ?? this.#segment?.audio?.codec ?? 'MediaSource'
     this.#closeSource()
     this.#handler.onUnsupported(codec)
     return true

@@ -48,6 +48,16 @@ export class MissingTracks {
     return this.#givenUpAt !== undefined
   }
 
+  /** It cannot be decoded. */
+  giveUpForGood(): void {
+    this.#givenUpAt = Number.POSITIVE_INFINITY
+  }
+
+  /** Other tracks come. */
+  reset(): void {
+    this.#givenUpAt = undefined
+  }
+
   /** A frame of the sound that was given up came. @returns whether it is to be heard again */
   isBack(now: number): boolean {
     if (this.#givenUpAt === undefined || now - this.#givenUpAt < missingLimits.givenUp) return false

@@ -189,7 +189,7 @@ export class SourceTracks {
   #fill(lane: Lane, { timestamp, duration }: FrameTime): void {
     if (lane.silence === undefined) return
     const { data, duration: each } = lane.silence
-    for (let at = 0; at < duration; at += each) {
+    for (let at = 0; at < duration && !this.#closed; at += each) {
       const part = micros(Math.min(each, duration - at))
       this.#write('audio', { keyframe: true, data }, { timestamp: micros(timestamp + at), duration: part })
     }
