@@ -126,6 +126,24 @@ describe('stretches', () => {
     assert.equal(stretches.at(0)?.stretch.session, 'aaaaaaaa')
   })
 
+  it('begin anew where the clock of a session goes back, for each track when its own does', () => {
+    const stretches = new Stretches()
+    const place = (kind: 'video' | 'audio', seconds: number) => {
+      const frame = { timestamp: micros(seconds * 1_000_000), duration: micros(20_000) }
+      const { base, first } = stretches.place(kind, frame, 'aaaaaaaa', 1_000_000)
+      return [first / 1_000_000, (base + frame.timestamp) / 1_000_000]
+    }
+    assert.deepEqual(place('video', 100), [100, 1])
+    assert.deepEqual(place('audio', 100.1), [100, 1.1])
+    assert.deepEqual(place('video', 101), [100, 2])
+    assert.deepEqual(place('video', 100.5), [100, 1.5], 'a B-frame')
+    assert.deepEqual(place('video', 0), [0, 2.02])
+    assert.deepEqual(place('audio', 101), [100, 2], 'of the clock before')
+    assert.deepEqual(place('audio', 0.2), [0, 2.22])
+    assert.deepEqual(place('audio', 0.4), [0, 2.42])
+    assert.deepEqual(place('video', 0.5), [0, 2.52])
+  })
+
   it('forget the oldest of very many', () => {
     const stretches = new Stretches()
     for (let i = 0; i < 100; i++)

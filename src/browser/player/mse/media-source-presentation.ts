@@ -56,7 +56,8 @@ export class MediaSourcePresentation implements Presentation {
   #source: SourceTracks | undefined
   #segment: Segment | undefined
   #tracks = ''
-  #stretch: Stretch | undefined
+  /** What playback begins with, as long as it has not. */
+  #joins: Stretch | undefined
   #playedOut = false
   #breaks = 0
   #shown: { readonly stretch: Stretch; readonly timestamp: Micros } | undefined
@@ -109,30 +110,23 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   figures(now: number): PresentationFigures {
-    const { element, painted, firstAt, skewMs } = this.#surface
-    const { totalVideoFrames = 0, droppedVideoFrames = 0 } = element.getVideoPlaybackQuality?.() ?? {}
     const { sound } = this
     const left = this.#left()
-    const rate = this.#segment?.audio?.sampleRate ?? 0
-    const isPlaying = (sound === 'heard' || sound === 'silent') && !element.paused && element.readyState > 2
+    const { video, audio } = this.#segment ?? {}
+    const rate = sound === 'none' ? 0 : (audio?.sampleRate ?? 0)
     return {
-      painted,
-      decoded: totalVideoFrames,
-      late: droppedVideoFrames,
+      ...this.#surface.figures(now),
       lost: this.#feed.lost,
-      fps: this.#surface.rate(now),
-      codecs: [this.#segment?.video?.codec, this.#segment?.audio?.codec].filter(codec => codec !== undefined),
-      ...(firstAt === undefined ? {} : { firstPaintAt: firstAt }),
+      codecs: [video?.codec, audio?.codec].filter(codec => codec !== undefined),
       ...(this.#shown === undefined ? {} : { mediaTime: this.#shown.timestamp }),
       ...(this.#first === undefined ? {} : { firstMediaTime: this.#first }),
       ...(left === undefined ? {} : { bufferMs: Math.max(0, left) }),
-      ...(element.videoWidth > 0 ? { size: { width: element.videoWidth, height: element.videoHeight } } : {}),
       audio: {
         state: sound,
-        playing: isPlaying,
-        samplesPlayed: sound === 'none' ? 0 : Math.round((this.#playhead.playedMs * rate) / 1000),
-        starved: sound === 'none' ? 0 : Math.round((this.#playhead.dryMs * rate) / 1000),
-        avSkewMs: skewMs,
+        playing: (sound === 'heard' || sound === 'silent') && this.#surface.isPlaying,
+        samplesPlayed: Math.round((this.#playhead.playedMs * rate) / 1000),
+        starved: Math.round((this.#playhead.dryMs * rate) / 1000),
+        avSkewMs: this.#surface.skewMs,
       },
     }
   }
@@ -284,7 +278,6 @@ export class MediaSourcePresentation implements Presentation {
       }
       this.#openSource(tracks)
     }
-    if (!segment.continues) this.#stretch = undefined
     this.#segment = segment
     this.#handler.onSound()
     return 'entered'
@@ -317,8 +310,8 @@ export class MediaSourcePresentation implements Presentation {
     this.#source?.close()
     this.#source = undefined
     this.#segment = undefined
-    this.#stretch = undefined
     this.#stretches.clear()
+    this.#joins = undefined
     this.#playhead.close()
   }
 
@@ -330,12 +323,10 @@ export class MediaSourcePresentation implements Presentation {
     }
     const { currentTime } = this.#surface.element
     const after = this.#stretches.newest === undefined ? mseLimits.lead : currentTime * 1_000_000
-    this.#stretch ??= this.#stretches.begin(segment.session, frame.timestamp, after)
-    const stretch = this.#stretch
+    const stretch = this.#stretches.place(kind, frame, segment.session, after)
+    if (this.#playhead.isJoining) this.#joins ??= stretch
     if (frame.capturedAt !== undefined && kind === 'video')
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
-    stretch.last = Math.max(stretch.last, frame.timestamp)
-    stretch.end = Math.max(stretch.end, frame.timestamp + (frame.duration ?? 0) + stretch.base)
     const { video, audio } = this.#source?.ends ?? {}
     // Sound that begins long after the pictures would hold what is before it.
     if (
@@ -377,8 +368,10 @@ export class MediaSourcePresentation implements Presentation {
 
   #beginPlaying(isAll: boolean): void {
     const ends = Object.values(this.#source?.ends ?? {})
-    const from = this.#stretches.newest?.from ?? 0
-    if (this.#playhead.begin({ isLive: this.#mode === 'live', from, ends }, isAll)) this.#surface.play()
+    const from = this.#joins?.from ?? 0
+    if (!this.#playhead.begin({ isLive: this.#mode === 'live', from, ends }, isAll)) return
+    this.#joins = undefined
+    this.#surface.play()
   }
 
   #missTracks(now: number): void {
@@ -387,7 +380,7 @@ export class MediaSourcePresentation implements Presentation {
     const { video, audio } = this.#source.ends
     const isLive = this.#mode === 'live'
     const waitsFor = this.#playhead.waitsFor(now)
-    const from = this.#stretch?.from ?? 0
+    const from = this.#stretches.newest?.from ?? 0
     const remedy = this.#missing.judge({ isLive, video, audio, heard, from, waitsFor }, now)
     if (remedy.kind === 'fill') this.#fillSound(remedy.until)
     else if (remedy.kind === 'give up sound') this.#rejoin('anew')
@@ -399,7 +392,7 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   #fillSound(until: Micros): void {
-    this.#source?.fillSound(until, micros(this.#stretch?.from ?? 0))
+    this.#source?.fillSound(until, micros(this.#stretches.newest?.from ?? 0))
   }
 
   #visibilityChanged(): void {

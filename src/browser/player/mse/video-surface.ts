@@ -1,5 +1,6 @@
 /** The video element: plays, is heard as far as the browser lets it, and tells of each picture that it shows. */
 import type { SoundWish } from '../player.ts'
+import type { PresentationFigures } from '../presentation.ts'
 
 /** Milliseconds between two refreshes of a screen: so often at most is a picture seen. */
 const refresh = 1000 / 60
@@ -39,10 +40,6 @@ export class VideoSurface {
     this.#watch()
   }
 
-  get painted(): number {
-    return this.#painted
-  }
-
   /** When the first picture was shown, on the clock of `performance.now()`. */
   get firstAt(): number | undefined {
     return this.#firstAt
@@ -58,10 +55,24 @@ export class VideoSurface {
     return this.#skew ?? 0
   }
 
-  /** Pictures shown in the second before. */
-  rate(now: number): number {
+  get isPlaying(): boolean {
+    return !this.element.paused && this.element.readyState > 2
+  }
+
+  figures(
+    now: number,
+  ): Pick<PresentationFigures, 'painted' | 'decoded' | 'late' | 'fps' | 'firstPaintAt' | 'size'> {
+    const { element } = this
+    const { totalVideoFrames = 0, droppedVideoFrames = 0 } = element.getVideoPlaybackQuality?.() ?? {}
     this.#times = this.#times.filter(at => now - at < 1000)
-    return this.#times.length
+    return {
+      painted: this.#painted,
+      decoded: totalVideoFrames,
+      late: droppedVideoFrames,
+      fps: this.#times.length,
+      ...(this.#firstAt === undefined ? {} : { firstPaintAt: this.#firstAt }),
+      ...(element.videoWidth > 0 ? { size: { width: element.videoWidth, height: element.videoHeight } } : {}),
+    }
   }
 
   setSound(wish: SoundWish): void {
