@@ -9,7 +9,7 @@ export PATH := $(dir $(NODE)):$(PATH)
 
 page_sources := $(shell find src/browser src/core src/media src/container src/wire -type f 2>/dev/null) vite.config.ts
 
-.PHONY: help run debug test check bench soak kafka clean
+.PHONY: help run debug test check lint bench soak kafka clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -20,16 +20,18 @@ run: build/version.json ## Start a gateway; settings are environment variables
 debug: build/version.json ## The same with a debugger port and every log line
 	@LOG_LEVEL=$${LOG_LEVEL:-debug} exec $(NODE) --inspect src/cli/main.ts serve
 
-check: node_modules/.package-lock.json ## Types, lint, layers and unit tests: fast
+check: lint ## Types, lint, layers and unit tests: fast
+	@$(NODE) test/run.ts check
+
+lint: node_modules/.package-lock.json
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.pure.json
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.json
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.browser.json
 	@node_modules/.bin/biome ci --colors=off --error-on-warnings .
-	@$(NODE) test/run.ts check
 
 test: build/version.json ## All tests, on a real Kafka and a real Chromium
 	@$(NODE) test/run.ts prepare
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory lint
 	@$(NODE) test/run.ts test
 
 soak: build/version.json ## The long forms of the tests

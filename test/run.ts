@@ -10,19 +10,24 @@ import { prepare } from './support/prepare.ts'
 
 const folder = import.meta.dirname
 
+/** Files that may run beside each other, or one at a time: browsers and brokers share the machine's cores. */
+interface Batch {
+  readonly concurrency: boolean
+  readonly patterns: readonly string[]
+}
+
 /** Fast, and needing nothing that is not in the clone. */
 const fast = ['unit/*.test.ts', 'browser/*.test.ts', 'log/embedded.test.ts']
-const groups: Readonly<Record<string, readonly string[]>> = {
-  check: fast,
+const groups: Readonly<Record<string, readonly Batch[]>> = {
+  check: [{ concurrency: true, patterns: fast }],
   test: [
-    ...fast,
-    'container/*.test.ts',
-    'log/*.test.ts',
-    'gateway/*.test.ts',
-    'cli/*.test.ts',
-    'e2e/*.test.ts',
+    { concurrency: true, patterns: [...fast, 'container/*.test.ts'] },
+    {
+      concurrency: false,
+      patterns: ['log/!(embedded).test.ts', 'gateway/*.test.ts', 'cli/*.test.ts', 'e2e/*.test.ts'],
+    },
   ],
-  soak: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/*.test.ts'],
+  soak: [{ concurrency: false, patterns: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/*.test.ts'] }],
 }
 
 const [what = 'test'] = process.argv.slice(2)
@@ -30,18 +35,26 @@ if (what === 'prepare') prepare()
 else await runGroup(what)
 
 async function runGroup(name: string): Promise<void> {
-  const patterns = groups[name]
-  if (patterns === undefined) throw new Error(`There is no group of tests named ${name}`)
-  const files = [...new Set(patterns.flatMap(pattern => globSync(pattern, { cwd: folder })))].map(file =>
-    join(folder, file),
-  )
+  const batches = groups[name]
+  if (batches === undefined) throw new Error(`There is no group of tests named ${name}`)
   const counts = { passed: 0, failed: 0, skipped: 0 }
+  for (const batch of batches) await runBatch(batch, name === 'soak', counts)
+  // In CI everything that a test needs is there: a skipped test is a broken one.
+  if (counts.passed === 0 || (process.env.CI === 'true' && counts.skipped > 0)) process.exitCode = 1
+  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
+}
+
+async function runBatch(
+  { concurrency, patterns }: Batch,
+  isSoak: boolean,
+  counts: { passed: number; failed: number; skipped: number },
+): Promise<void> {
+  const found = patterns.flatMap(pattern => globSync(pattern, { cwd: folder }))
   const stream = run({
-    files,
-    // Browsers and brokers share the machine's cores: one file at a time, but for the fast ones.
-    concurrency: name === 'check' ? true : 1,
-    timeout: name === 'soak' ? 3_600_000 : 300_000,
-    env: { ...process.env, ...(name === 'soak' ? { SOAK: '1' } : {}) },
+    files: [...new Set(found)].map(file => join(folder, file)),
+    concurrency: concurrency || 1,
+    timeout: isSoak ? 3_600_000 : 300_000,
+    env: { ...process.env, ...(isSoak ? { SOAK: '1' } : {}) },
   })
   stream.on('test:pass', ({ details, skip, todo }) => {
     if (details.type === 'suite') return
@@ -53,9 +66,6 @@ async function runGroup(name: string): Promise<void> {
     process.exitCode = 1
   })
   const output = stream.compose(spec)
-  output.pipe(process.stdout)
+  output.pipe(process.stdout, { end: false })
   await new Promise(resolve => output.once('end', resolve))
-  // In CI everything that a test needs is there: a skipped test is a broken one.
-  if (counts.passed === 0 || (process.env.CI === 'true' && counts.skipped > 0)) process.exitCode = 1
-  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
 }
