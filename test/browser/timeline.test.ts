@@ -55,12 +55,6 @@ describe('a live timeline', () => {
     assert.ok(delayOf(run) >= 62 && delayOf(run) <= 70, String(delayOf(run)))
   })
 
-  it('waits for all pictures where they come a second at a time', () => {
-    const run = begin()
-    play(run, 12, i => 30 + (30 - (i % 30)) * interval)
-    assert.ok(delayOf(run) > 970 && delayOf(run) < 1200, String(delayOf(run)))
-  })
-
   it('finds out at once what sound needs that is heard from now on', () => {
     const run = begin()
     play(run, 8, () => 30)

@@ -44,10 +44,7 @@ export class Arrivals {
   usual(now: number): number | undefined {
     const smallest = this.smallest(now)
     if (smallest === undefined) return undefined
-    const all = [...this.#recent(now)]
-    const inTime = all.filter(lateness => lateness <= smallest + arrivalLimits.stall)
-    // Where most are late it is no stall: some recorders give a second at a time.
-    const kept = inTime.length * 2 < all.length ? all : inTime
+    const kept = [...this.#recent(now)].filter(lateness => lateness <= smallest + arrivalLimits.stall)
     kept.sort((a, b) => a - b)
     return kept[Math.ceil(arrivalLimits.share * kept.length) - 1] ?? smallest
   }

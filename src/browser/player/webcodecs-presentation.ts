@@ -229,8 +229,8 @@ export class WebCodecsPresentation implements Presentation {
       // The first picture is wanted soonest: nothing that came with it goes before it into the decoder's thread.
       if (this.#fresh && decoder.inside > 0 && now - this.#freshAt < playbackLimits.first) return
       if (this.#fresh && decoder.inside === 0) this.#freshAt = now
-      // Pictures wait for their time, and the queue takes only so many.
-      if (decoder.inside + this.#queue.length >= pictureLimit) return
+      // A replay's pictures wait for their time, and the queue takes only so many.
+      if (this.mode === 'replay' && decoder.inside + this.#queue.length >= pictureLimit) return
       segment.pictures.shift()
       if (head.capturedAt !== undefined) this.#capture = head.capturedAt - head.timestamp / 1000
       decoder.decode(head)
