@@ -57,6 +57,13 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   return startBrokers(options)
 }
 
+/** 16 bytes, as Kafka makes them: one that began with a dash would be taken for an option. */
+function newClusterId(): string {
+  const bytes = randomBytes(16)
+  bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0)
+  return bytes.toString('base64url')
+}
+
 export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster> {
   await kafkaJars()
   const count = options.brokers ?? 1
@@ -64,7 +71,7 @@ export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster>
   const ports = await Promise.all(Array.from({ length: count }, (_, i) => portsOf(options.ports?.[i])))
   const voters = ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(',')
   const password = 'correct-horse'
-  const clusterId = options.ports ? 'ZnJhbWVsb2cta2Fma2EtMQ' : randomBytes(16).toString('base64url')
+  const clusterId = options.ports ? 'ZnJhbWVsb2cta2Fma2EtMQ' : newClusterId()
   if (options.secured) await makeKeys(join(dir, 'keys.p12'), password)
   const processes = ports.map(
     ({ client, controller, sasl, tls, proxied, advertised }, i) =>
