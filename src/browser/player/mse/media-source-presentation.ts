@@ -19,8 +19,8 @@ import type {
 import type { TimelineMode } from '../timeline.ts'
 import { MissingTracks } from './missing-tracks.ts'
 import { Playhead } from './playhead.ts'
-import { type Kind, SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
-import { type Stretch, Stretches } from './stretches.ts'
+import { SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
+import { type Kind, type Stretch, Stretches } from './stretches.ts'
 import { VideoSurface } from './video-surface.ts'
 import { WantedTracks } from './wanted-tracks.ts'
 
@@ -315,7 +315,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#playhead.close()
   }
 
-  #append(kind: 'video' | 'audio', segment: Segment, frame: NumberedFrame): void {
+  #append(kind: Kind, segment: Segment, frame: NumberedFrame): void {
     if (kind === 'audio' && this.#missing.isGivenUp) {
       // With the next source it is heard again.
       if (this.#missing.isBack(performance.now())) this.#rejoin('anew')
@@ -327,14 +327,7 @@ export class MediaSourcePresentation implements Presentation {
     if (this.#playhead.isJoining) this.#joins ??= stretch
     if (frame.capturedAt !== undefined && kind === 'video')
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
-    const { video, audio } = this.#source?.ends ?? {}
-    // Sound that begins long after the pictures would hold what is before it.
-    if (
-      kind === 'audio' &&
-      audio === undefined &&
-      frame.timestamp + stretch.base - stretch.from > mseLimits.late
-    )
-      this.#fillSound(micros(Math.min(frame.timestamp + stretch.base, video ?? 0)))
+    if (kind === 'audio') this.#fillBefore(frame.timestamp + stretch.base, stretch)
     this.#source?.append(kind, frame, stretch.base)
   }
 
@@ -389,6 +382,13 @@ export class MediaSourcePresentation implements Presentation {
       this.#wanted.giveUpPicture(this.#segment)
       this.#closeSource()
     }
+  }
+
+  /** Sound that begins long after the pictures would hold what is before it. @param begins element time, microseconds */
+  #fillBefore(begins: number, { from }: Stretch): void {
+    if (begins - from <= mseLimits.late) return
+    const { video = 0, audio } = this.#source?.ends ?? {}
+    if (audio === undefined) this.#fillSound(micros(Math.min(begins, video)))
   }
 
   #fillSound(until: Micros): void {

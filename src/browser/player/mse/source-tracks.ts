@@ -9,6 +9,7 @@ import { durationOfOpus, isStereoOpus, silentOpus, silentOpusDuration } from '..
 import { type Micros, micros } from '../../../units.ts'
 import { type FrameTime, frameTimeLimits, PictureTimes, SoundTimes } from './frame-times.ts'
 import { attach, mediaSourceClass } from './source.ts'
+import type { Kind } from './stretches.ts'
 import { TrackBuffer } from './track-buffer.ts'
 
 export interface SourceTracksHandler {
@@ -39,7 +40,6 @@ interface Silence {
   readonly duration: number
 }
 
-export type Kind = 'video' | 'audio'
 export type Tracks = { readonly [K in Kind]: (K extends 'video' ? VideoTrack : AudioTrack) | undefined }
 
 /** How the track can be written for this browser. @returns undefined where it cannot */

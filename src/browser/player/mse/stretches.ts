@@ -28,7 +28,7 @@ export const stretchLimits = {
   back: 1_000_000,
 } as const
 
-type Kind = 'video' | 'audio'
+export type Kind = 'video' | 'audio'
 
 export class Stretches {
   #list: Stretch[] = []
