@@ -91,6 +91,12 @@ export const errorKinds = {
     false,
     'Give the user of SASL_USERNAME the rights that docs/kafka.md lists.',
   ),
+  LOG_CERTIFICATE: kind(
+    503,
+    4503,
+    false,
+    'Check SSL_CA_LOCATION, SSL_CERTIFICATE_LOCATION and SSL_KEY_LOCATION against what the brokers use.',
+  ),
   LOG_TLS: kind(503, 4503, false, 'Check SECURITY_PROTOCOL against the listener in BOOTSTRAP_SERVERS.'),
   LOG_OVERLOADED: kind(503, 4503, true, 'The log does not keep up. Wait, or lower the bitrate.'),
   LOG_FULL: kind(507, 4503, true, 'Free space where DATA_DIR is.'),
@@ -107,7 +113,7 @@ export const errorKinds = {
     503,
     4503,
     false,
-    'Check TOPIC_PREFIX and REPLICATION_FACTOR against what the cluster allows.',
+    'Check TOPIC_PREFIX, REPLICATION_FACTOR and MIN_INSYNC_REPLICAS against what the cluster allows.',
   ),
   OFFSET_OUT_OF_RANGE: kind(
     416,

@@ -85,9 +85,44 @@ export const settings = {
     undefined,
     oneOf('PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'),
   ),
-  SASL_MECHANISMS: setting('How to log in.', 'PLAIN', oneOf('PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512')),
+  SASL_MECHANISMS: setting(
+    'How to log in.',
+    'PLAIN',
+    oneOf('PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'),
+  ),
   SASL_USERNAME: setting('User name for the brokers.', undefined, text),
   SASL_PASSWORD: setting('Password for the brokers.', undefined, text),
+  SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: setting(
+    'Where `OAUTHBEARER` asks for tokens, by the client credentials grant.',
+    undefined,
+    text,
+  ),
+  SASL_OAUTHBEARER_CLIENT_ID: setting('Client id for the token endpoint.', undefined, text),
+  SASL_OAUTHBEARER_CLIENT_SECRET: setting('Client secret for the token endpoint.', undefined, text),
+  SASL_OAUTHBEARER_SCOPE: setting('Scope to ask the token endpoint for.', undefined, text),
+  SASL_OAUTHBEARER_EXTENSIONS: setting('SASL extensions, `key=value`, separated by commas.', undefined, text),
+  SASL_OAUTHBEARER_TOKEN_FILE: setting(
+    'File with a token, which something else renews; instead of the endpoint.',
+    undefined,
+    text,
+  ),
+  SSL_CA_LOCATION: setting(
+    "PEM file with the authorities that may sign the brokers' certificates. Default: those that Node knows.",
+    undefined,
+    text,
+  ),
+  SSL_CERTIFICATE_LOCATION: setting(
+    'PEM file with the client certificate, its chain behind it.',
+    undefined,
+    text,
+  ),
+  SSL_KEY_LOCATION: setting('PEM file with the key of the client certificate.', undefined, text),
+  SSL_KEY_PASSWORD: setting('Password of that key.', undefined, text),
+  SSL_ENDPOINT_IDENTIFICATION_ALGORITHM: setting(
+    "Whether a broker's certificate must be for the name connected to: `https` or `none`.",
+    'https',
+    oneOf('https', 'none'),
+  ),
   HTTP_PORT: setting('Port of the gateway. 0 takes any free one.', '8080', integer(0, 65535)),
   HTTP_HOST: setting(
     'Address that the gateway listens on. `0.0.0.0` opens it to the network.',
@@ -98,6 +133,11 @@ export const settings = {
   TOPIC_PREFIX: setting('What the names of all topics begin with.', 'video-', prefix),
   REPLICATION_FACTOR: setting(
     "Copies of each topic on the brokers. Default: the cluster's.",
+    undefined,
+    integer(1, 32767),
+  ),
+  MIN_INSYNC_REPLICAS: setting(
+    "Copies that must have a record before it is acknowledged. Default: the cluster's.",
     undefined,
     integer(1, 32767),
   ),
@@ -136,12 +176,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       wrong.push(
-        `${name} is ${name.includes('PASSWORD') ? 'wrong' : quote(value)}: expected ${error.message}`,
+        `${name} is ${/PASSWORD|SECRET/.test(name) ? 'wrong' : quote(value)}: expected ${error.message}`,
       )
     }
   }
   if (config.SASL_USERNAME !== undefined && config.SASL_PASSWORD === undefined)
     wrong.push('SASL_USERNAME is set without SASL_PASSWORD')
+  if (Number(config.MIN_INSYNC_REPLICAS) > Number(config.REPLICATION_FACTOR))
+    wrong.push('MIN_INSYNC_REPLICAS is larger than REPLICATION_FACTOR')
   if (wrong.length > 0) throw new FramelogError('BAD_CONFIG', wrong.join('; '))
   return config as unknown as Config
 }

@@ -81,7 +81,23 @@ function logOptions(config: Config, log: Logger): LogOptions {
     saslMechanism: config.SASL_MECHANISMS,
     username: config.SASL_USERNAME,
     password: config.SASL_PASSWORD,
+    oauth: {
+      tokenEndpointUrl: config.SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL,
+      clientId: config.SASL_OAUTHBEARER_CLIENT_ID,
+      clientSecret: config.SASL_OAUTHBEARER_CLIENT_SECRET,
+      scope: config.SASL_OAUTHBEARER_SCOPE,
+      extensions: config.SASL_OAUTHBEARER_EXTENSIONS,
+      tokenFile: config.SASL_OAUTHBEARER_TOKEN_FILE,
+    },
+    tls: {
+      caLocation: config.SSL_CA_LOCATION,
+      certificateLocation: config.SSL_CERTIFICATE_LOCATION,
+      keyLocation: config.SSL_KEY_LOCATION,
+      keyPassword: config.SSL_KEY_PASSWORD,
+      endpointIdentification: config.SSL_ENDPOINT_IDENTIFICATION_ALGORITHM,
+    },
     replicationFactor: config.REPLICATION_FACTOR,
+    minInsyncReplicas: config.MIN_INSYNC_REPLICAS,
     onWarning: line => log.warn(line),
   }
 }

@@ -46,9 +46,18 @@ export interface Bounds {
   readonly next: Offset
 }
 
+/** Records that are there and cannot be read: their checksum, or how they lie in the store, is wrong. */
+export interface Damage {
+  readonly from: Offset
+  /** Where what can be read goes on. */
+  readonly next: Offset
+}
+
 export interface Chunk {
   /** Ascending offsets, none below the one asked for; empty at the end of the topic. */
   readonly records: readonly LogRecord[]
+  /** What was passed over between them, ascending; absent where nothing was. */
+  readonly damaged?: readonly Damage[]
   /** Where to read on. Past the last record where offsets between hold nothing (compaction, markers). */
   readonly next: Offset
   /** The topic's end as known when the chunk was read. */
@@ -59,7 +68,7 @@ export interface Chunk {
 export interface TailSink {
   /** Ascending, without gap or repeat from call to call. */
   onChunk(chunk: Chunk): void
-  /** The tail is over and calls no more: TOPIC_NOT_FOUND, OFFSET_OUT_OF_RANGE, LOG_CORRUPT, LOG_CLOSED. */
+  /** The tail is over and calls no more: TOPIC_NOT_FOUND, OFFSET_OUT_OF_RANGE, LOG_AUTHORIZATION, LOG_CLOSED. */
   onEnd(error: FramelogError): void
 }
 

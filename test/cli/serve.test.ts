@@ -67,17 +67,28 @@ describe('settings that cannot work', { timeout: 60_000 }, () => {
 })
 
 describe('a cluster that refuses', { timeout: 90_000 }, () => {
-  it('names the wrong password, and the wrong protocol', async () => {
+  it('names the setting that is wrong, and serves where none is', async () => {
     await using kafka = await startBrokers({ secured: true })
-    const { sasl = '', username = '', password = '' } = kafka.secured ?? {}
-    const login = { BOOTSTRAP_SERVERS: sasl, SASL_USERNAME: username, SECURITY_PROTOCOL: 'SASL_PLAINTEXT' }
-    await refuses({ ...login, SASL_PASSWORD: 'wrong' }, /LOG_AUTHENTICATION/, /SASL_PASSWORD/)
-    await refuses(
-      { ...login, SASL_PASSWORD: password, SECURITY_PROTOCOL: 'SASL_SSL' },
-      /LOG_TLS/,
-      /SECURITY_PROTOCOL/,
+    const { saslTls = '', sasl = '', username = '', password = '', certificates } = kafka.secured ?? {}
+    const env = {
+      BOOTSTRAP_SERVERS: saslTls,
+      SASL_USERNAME: username,
+      SASL_PASSWORD: password,
+      SSL_CA_LOCATION: certificates?.authority ?? '',
+    }
+    const wrong = (change: Record<string, string>, ...patterns: RegExp[]) =>
+      refuses({ ...env, ...change }, ...patterns)
+    await wrong({ SASL_PASSWORD: 'wrong' }, /LOG_AUTHENTICATION/, /SASL_PASSWORD/)
+    await wrong({ BOOTSTRAP_SERVERS: sasl }, /LOG_TLS/, /SECURITY_PROTOCOL/)
+    await wrong({ SSL_CA_LOCATION: '' }, /LOG_CERTIFICATE/, /SSL_CA_LOCATION/)
+    await wrong({ SSL_CA_LOCATION: '/none' }, /BAD_CONFIG/, /SSL_CA_LOCATION names \/none/)
+    await wrong(
+      { REPLICATION_FACTOR: '3' },
+      /TOPIC_REFUSED/,
+      /REPLICATION_FACTOR=3 is more than the 1 broker/,
     )
-    await using gateway = await startGateway({ ...login, SASL_PASSWORD: password })
+    await wrong({ MIN_INSYNC_REPLICAS: '2' }, /TOPIC_REFUSED/, /MIN_INSYNC_REPLICAS=2/)
+    await using gateway = await startGateway(env)
     const publisher = await TestPublisher.connect(gateway.ws, 'secured')
     publisher.publish(1)
     await publisher.acknowledged(0)

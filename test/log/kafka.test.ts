@@ -1,10 +1,8 @@
 /** The Kafka log on real brokers: the contract, and what only a cluster can do to it. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
-import { promisify } from 'node:util'
 import { Connection, listGroupsV5 } from '@platformatic/kafka'
 import { FramelogError } from '../../src/errors.ts'
 import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
@@ -19,14 +17,13 @@ import { TcpProxy } from './tcp-proxy.ts'
 let cluster: KafkaCluster
 
 before(async () => {
-  cluster = await startKafka({ secured: true, proxied: true })
+  cluster = await startKafka({ proxied: true })
 })
 after(async () => {
   await cluster?.[Symbol.asyncDispose]()
 })
 
 const skip = process.env.TEST_BOOTSTRAP_SERVERS ? 'the cluster of TEST_BOOTSTRAP_SERVERS is not ours' : false
-const secured = () => cluster.secured ?? assert.fail('the cluster has no such listeners')
 
 const open = (options: Partial<KafkaLogOptions> = {}): Promise<Log> =>
   openKafkaLog({ bootstrapServers: cluster.bootstrapServers, ...options })
@@ -74,29 +71,6 @@ describe('opening a Kafka log', () => {
     await refuses(open({ securityProtocol: 'SSL' }), 'LOG_TLS')
   })
 
-  it('says LOG_TLS where a listener wants TLS, or has a certificate that nobody signed', {
-    skip,
-  }, async () => {
-    const bootstrapServers = secured().tls
-    await refuses(open({ bootstrapServers }), 'LOG_TLS')
-    await refuses(open({ bootstrapServers, securityProtocol: 'SSL' }), 'LOG_TLS')
-  })
-
-  it('opens by TLS where the certificate is trusted', { skip, timeout: 20_000 }, async () => {
-    const { tls, certificate } = secured()
-    const module = JSON.stringify(import.meta.resolve('../../src/log/kafka/kafka-log.ts'))
-    const script = `import { openKafkaLog } from ${module}
-      await using log = await openKafkaLog({ bootstrapServers: '${tls}', securityProtocol: 'SSL' })
-      process.stdout.write(String(await log.find('nothing')))`
-    const env = { ...process.env, NODE_EXTRA_CA_CERTS: certificate }
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--input-type=module', '--eval', script],
-      { env },
-    )
-    assert.equal(stdout, 'undefined')
-  })
-
   it('says BAD_CONFIG where an address is none', async () => {
     await refuses(open({ bootstrapServers: 'kafka:9092,what is this' }), 'BAD_CONFIG')
     await refuses(open({ securityProtocol: 'SASL_SSL' }), 'BAD_CONFIG')
@@ -106,36 +80,6 @@ describe('opening a Kafka log', () => {
     const nobody = `127.0.0.1:${await freePort()}`
     await using log = await open({ bootstrapServers: `${nobody},${cluster.bootstrapServers}` })
     assert.equal(await log.find(name()), undefined)
-  })
-
-  describe('with a password', () => {
-    const sasl = (extra: Partial<KafkaLogOptions> = {}): Promise<Log> => {
-      const { sasl: bootstrapServers, username, password } = secured()
-      return open({ bootstrapServers, username, password, securityProtocol: 'SASL_PLAINTEXT', ...extra })
-    }
-
-    for (const saslMechanism of ['PLAIN', 'SCRAM-SHA-256'] as const) {
-      it(`logs in by ${saslMechanism}`, { skip }, async () => {
-        await using log = await sasl({ saslMechanism })
-        assert.equal(await log.find(name()), undefined)
-      })
-
-      it(`says LOG_AUTHENTICATION where the password is wrong, by ${saslMechanism}`, {
-        skip,
-      }, async () => {
-        await refuses(sasl({ saslMechanism, password: 'wrong' }), 'LOG_AUTHENTICATION')
-      })
-    }
-
-    it('says LOG_AUTHENTICATION where the cluster does not offer the mechanism', {
-      skip,
-    }, async () => {
-      await refuses(sasl({ saslMechanism: 'SCRAM-SHA-512' }), 'LOG_AUTHENTICATION')
-    })
-
-    it('says LOG_AUTHENTICATION where a password is wanted and none is given', { skip }, async () => {
-      await refuses(open({ bootstrapServers: secured().sasl }), 'LOG_AUTHENTICATION')
-    })
   })
 })
 
@@ -225,7 +169,7 @@ describe('a fault loses nothing acknowledged and repeats nothing to a tail', { t
     await using log = await open({ bootstrapServers: proxy.address })
     await survives(log, disturb)
   }
-  const proxied = () => cluster.proxied ?? assert.fail('the cluster has no such listener')
+  const proxied = () => cluster.proxied[0] ?? assert.fail('the cluster has no such listener')
 
   it('where connections break', { skip }, async () => {
     await using proxy = await TcpProxy.listen(proxied().advertised, proxied().listener)

@@ -52,13 +52,25 @@ async function need(program: string, argument: string, why: string): Promise<voi
 }
 
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done))
-  const address = server.address()
-  await new Promise(done => server.close(done))
-  if (address === null || typeof address === 'string') throw new Error('the server has no port')
-  return address.port
+export const freePort = async (): Promise<number> => (await freePorts(1))[0] as number
+
+/** Different ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer()
+      await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done))
+      return server
+    }),
+  )
+  return Promise.all(
+    servers.map(async server => {
+      const address = server.address()
+      await new Promise(done => server.close(done))
+      if (address === null || typeof address === 'string') throw new Error('the server has no port')
+      return address.port
+    }),
+  )
 }
 
 export class KafkaProcess {

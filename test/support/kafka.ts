@@ -1,15 +1,21 @@
 /** A real Kafka cluster of one or three brokers on free ports of 127.0.0.1, or the one that the caller has. */
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { freePort, KafkaProcess, kafkaJars } from './kafka-process.ts'
+import { freePorts, KafkaProcess, kafkaJars } from './kafka-process.ts'
+import {
+  type Certificates,
+  makeCertificates,
+  password,
+  scramUsers,
+  securedProperties,
+  users,
+} from './kafka-security.ts'
 
 export interface KafkaOptions {
   readonly brokers?: 1 | 3
-  /** Adds a listener that asks for a password, by PLAIN and SCRAM, and one that speaks TLS. */
+  /** Adds listeners that ask for a password, that speak TLS, and both. */
   readonly secured?: boolean
   /** Adds a listener that advertises another port than its own. */
   readonly proxied?: boolean
@@ -26,19 +32,26 @@ export interface KafkaCluster extends AsyncDisposable {
   /** None where the cluster is the caller's own. */
   readonly brokers: readonly KafkaProcess[]
   readonly secured?: SecuredAccess
-  /** Of the first broker. */
-  readonly proxied?: ProxiedAccess
+  /** One a broker, where it was asked for. */
+  readonly proxied: readonly ProxiedAccess[]
 }
 
+/** Listeners that ask who comes. */
 export interface SecuredAccess {
-  /** Listeners that ask for a password. */
+  /** PLAIN and SCRAM-SHA-256, without TLS. */
   readonly sasl: string
+  /** PLAIN, SCRAM and OAUTHBEARER, by TLS. */
+  readonly saslTls: string
   readonly username: string
   readonly password: string
-  /** Listeners that speak TLS, with a certificate that nobody has signed. */
+  /** A user with the same password. */
+  readonly limitedUser: string
   readonly tls: string
-  /** File with that certificate. */
-  readonly certificate: string
+  /** TLS with a client certificate. */
+  readonly mutualTls: string
+  /** TLS with a broker's certificate for another name. */
+  readonly misnamedTls: string
+  readonly certificates: Certificates
 }
 
 /** A listener that tells its clients to come to another port, where a test can put a proxy. */
@@ -53,7 +66,8 @@ export interface ProxiedAccess {
  */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
   const existing = process.env.TEST_BOOTSTRAP_SERVERS
-  if (existing) return { bootstrapServers: existing, brokers: [], [Symbol.asyncDispose]: async () => {} }
+  if (existing)
+    return { bootstrapServers: existing, brokers: [], proxied: [], [Symbol.asyncDispose]: async () => {} }
   return startBrokers(options)
 }
 
@@ -68,35 +82,32 @@ export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster>
   await kafkaJars()
   const count = options.brokers ?? 1
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'framelog-kafka-')))
-  const ports = await Promise.all(Array.from({ length: count }, (_, i) => portsOf(options.ports?.[i])))
-  const voters = ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(',')
-  const password = 'correct-horse'
+  const listeners: Listener[][] = []
+  for (let i = 0; i < count; i++) listeners.push(await listenersOf(options, options.ports?.[i]))
+  const port = (of: readonly Listener[], name: string): number =>
+    of.find(each => each.name === name)?.port ?? 0
+  const voters = listeners.map((of, i) => `${i + 1}@127.0.0.1:${port(of, 'CONTROLLER')}`).join(',')
   const clusterId = options.ports ? 'ZnJhbWVsb2cta2Fma2EtMQ' : newClusterId()
-  if (options.secured) await makeKeys(join(dir, 'keys.p12'), password)
-  const processes = ports.map(
-    ({ client, controller, sasl, tls, proxied, advertised }, i) =>
+  const certificates = options.secured ? await makeCertificates(join(dir, 'certificates')) : undefined
+  const processes = listeners.map(
+    (of, i) =>
       new KafkaProcess({
         id: i + 1,
         dir: join(dir, String(i + 1)),
         clusterId,
-        formatArguments: options.secured
-          ? ['--add-scram', `SCRAM-SHA-256=[name=viewer,password=${password}]`]
-          : [],
+        formatArguments: certificates ? scramUsers() : [],
         properties: {
           'process.roles': 'broker,controller',
           'node.id': i + 1,
           'controller.quorum.voters': voters,
           'controller.listener.names': 'CONTROLLER',
           'inter.broker.listener.name': 'PLAINTEXT',
-          'listener.security.protocol.map':
-            'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,PROXIED:PLAINTEXT',
-          listeners: [
-            ...clientListeners(options, { client, sasl, tls, proxied }),
-            `CONTROLLER://127.0.0.1:${controller}`,
-          ].join(','),
-          'advertised.listeners': clientListeners(options, { client, sasl, tls, proxied: advertised }).join(
-            ',',
-          ),
+          'listener.security.protocol.map': of.map(each => `${each.name}:${each.protocol}`).join(','),
+          listeners: of.map(each => `${each.name}://127.0.0.1:${each.port}`).join(','),
+          'advertised.listeners': of
+            .filter(({ name }) => name !== 'CONTROLLER')
+            .map(each => `${each.name}://127.0.0.1:${each.advertised}`)
+            .join(','),
           'default.replication.factor': count,
           'min.insync.replicas': count === 3 ? 2 : 1,
           'offsets.topic.replication.factor': count,
@@ -104,7 +115,7 @@ export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster>
           'transaction.state.log.min.isr': count === 3 ? 2 : 1,
           'share.coordinator.state.topic.replication.factor': count,
           'share.coordinator.state.topic.min.isr': count === 3 ? 2 : 1,
-          ...(options.secured ? securedProperties(password, join(dir, 'keys.p12')) : {}),
+          ...(certificates ? securedProperties(certificates) : {}),
           ...options.properties,
         },
       }),
@@ -119,78 +130,54 @@ export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster>
     await stop()
     throw error
   }
-  const addresses = (list: readonly number[]): string => list.map(port => `127.0.0.1:${port}`).join(',')
+  const addresses = (name: string): string => listeners.map(of => `127.0.0.1:${port(of, name)}`).join(',')
+  const proxied = listeners.map(of => of.find(({ name }) => name === 'PROXIED'))
   return {
-    bootstrapServers: addresses(ports.map(({ client }) => client)),
+    bootstrapServers: addresses('PLAINTEXT'),
     brokers: processes,
-    ...(options.secured
+    ...(certificates
       ? {
           secured: {
-            sasl: addresses(ports.map(({ sasl }) => sasl)),
-            username: 'viewer',
+            sasl: addresses('SASL_PLAINTEXT'),
+            saslTls: addresses('SASL_SSL'),
+            tls: addresses('SSL'),
+            mutualTls: addresses('MUTUAL'),
+            misnamedTls: addresses('MISNAMED'),
+            username: users.name,
+            limitedUser: users.limited,
             password,
-            tls: addresses(ports.map(({ tls }) => tls)),
-            certificate: join(dir, 'keys.p12.pem'),
+            certificates,
           },
         }
       : {}),
-    ...(options.proxied && ports[0]
-      ? { proxied: { listener: ports[0].proxied, advertised: ports[0].advertised } }
-      : {}),
+    proxied: proxied.flatMap(each => (each ? [{ listener: each.port, advertised: each.advertised }] : [])),
     [Symbol.asyncDispose]: stop,
   }
 }
 
-function clientListeners(
-  { secured, proxied }: KafkaOptions,
-  ports: Pick<Ports, 'client' | 'sasl' | 'tls' | 'proxied'>,
-): string[] {
-  return [
-    `PLAINTEXT://127.0.0.1:${ports.client}`,
-    ...(secured ? [`SASL_PLAINTEXT://127.0.0.1:${ports.sasl}`, `SSL://127.0.0.1:${ports.tls}`] : []),
-    ...(proxied ? [`PROXIED://127.0.0.1:${ports.proxied}`] : []),
-  ]
-}
-
-interface Ports {
-  readonly client: number
-  readonly controller: number
-  readonly sasl: number
-  readonly tls: number
-  readonly proxied: number
+interface Listener {
+  readonly name: string
+  readonly protocol: string
+  readonly port: number
+  /** Where clients are told to come. */
   readonly advertised: number
 }
 
-async function portsOf(first: number | undefined): Promise<Ports> {
-  const port = async (step: number): Promise<number> => (first === undefined ? freePort() : first + step)
-  const [client, controller, sasl, tls, proxied, advertised] = await Promise.all([
-    port(0),
-    port(1),
-    port(1000),
-    port(2000),
-    port(3000),
-    port(4000),
-  ])
-  return { client, controller, sasl, tls, proxied, advertised }
-}
-
-async function makeKeys(file: string, password: string): Promise<void> {
-  const names = ['-alias', 'broker', '-dname', 'CN=localhost', '-ext', 'san=ip:127.0.0.1,dns:localhost']
-  const store = ['-keystore', file, '-storetype', 'PKCS12', '-storepass', password]
-  const keytool = (...args: string[]) => promisify(execFile)('keytool', [...args, ...store])
-  await keytool('-genkeypair', '-keyalg', 'EC', '-validity', '30', ...names)
-  await keytool('-exportcert', '-rfc', '-alias', 'broker', '-file', `${file}.pem`)
-}
-
-function securedProperties(password: string, keys: string): Record<string, string> {
-  const listener = 'listener.name.sasl_plaintext'
-  const security = 'org.apache.kafka.common.security'
-  return {
-    'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
-    [`${listener}.plain.sasl.jaas.config`]: `${security}.plain.PlainLoginModule required user_viewer="${password}";`,
-    [`${listener}.scram-sha-256.sasl.jaas.config`]: `${security}.scram.ScramLoginModule required;`,
-    'ssl.keystore.location': keys,
-    'ssl.keystore.password': password,
-    'ssl.keystore.type': 'PKCS12',
+/** @param first port of the client's listener; the controller's is the next one. Without it free ones. */
+async function listenersOf({ secured, proxied }: KafkaOptions, first?: number): Promise<Listener[]> {
+  const protocols: Readonly<Record<string, string>> = {
+    PLAINTEXT: 'PLAINTEXT',
+    CONTROLLER: 'PLAINTEXT',
+    ...(secured
+      ? { SASL_PLAINTEXT: 'SASL_PLAINTEXT', SASL_SSL: 'SASL_SSL', SSL: 'SSL', MUTUAL: 'SSL', MISNAMED: 'SSL' }
+      : {}),
+    ...(proxied ? { PROXIED: 'PLAINTEXT' } : {}),
   }
+  const names = Object.keys(protocols)
+  const ports = await freePorts(names.length + 1)
+  return names.map((name, i) => {
+    const port = first === undefined ? (ports[i] as number) : first + i
+    const advertised = name === 'PROXIED' ? (ports.at(-1) as number) : port
+    return { name, protocol: protocols[name] as string, port, advertised }
+  })
 }

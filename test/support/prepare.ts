@@ -18,6 +18,7 @@ const programs = [
   [`${codecs}/libgstlibav.so`, 'gstreamer1.0-libav'],
   ['ffmpeg', 'ffmpeg'],
   ['kcat', 'kcat'],
+  ['openssl', 'openssl'],
 ] as const
 
 const has = (program: string): boolean =>

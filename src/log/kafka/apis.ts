@@ -4,21 +4,14 @@ import {
   createTopicsV7,
   deleteTopicsV6,
   describeConfigsV4,
-  fetchV13,
-  fetchV14,
-  fetchV15,
-  fetchV16,
-  fetchV17,
+  type fetchV17,
   listOffsetsV7,
   listOffsetsV8,
   listOffsetsV9,
   metadataV12,
-  produceV7,
-  produceV8,
-  produceV9,
-  produceV10,
-  produceV11,
 } from '@platformatic/kafka'
+import { type FetchAnswer, fetchVersions } from './fetch.ts'
+import { type Batch, type ProduceResult, produceVersions } from './produce.ts'
 
 export interface Versioned<Args extends unknown[], Answer> {
   readonly key: number
@@ -32,15 +25,11 @@ export interface Api<Args extends unknown[], Answer> {
   readonly versions: readonly Versioned<Args, Answer>[]
 }
 
-/** From version 13 on topics have ids in it, so an answer is never another topic's. */
-export const fetchApi: Api<fetchV17.FetchRequest, fetchV17.FetchResponse> = {
-  name: 'Fetch',
-  versions: [fetchV13.api, fetchV14.api, fetchV15.api, fetchV16.api, fetchV17.api],
-}
+export const fetchApi: Api<fetchV17.FetchRequest, FetchAnswer> = { name: 'Fetch', versions: fetchVersions }
 
-export const produceApi: Api<produceV11.ProduceRequest, produceV11.ProduceResponse | boolean> = {
+export const produceApi: Api<[timeout: number, batches: readonly Batch[]], ProduceResult[]> = {
   name: 'Produce',
-  versions: [produceV7.api, produceV8.api, produceV9.api, produceV10.api, produceV11.api],
+  versions: produceVersions,
 }
 
 export const listOffsetsApi: Api<listOffsetsV9.ListOffsetsRequest, listOffsetsV9.ListOffsetsResponse> = {
@@ -68,8 +57,4 @@ export const describeConfigsApi: Api<
   describeConfigsV4.DescribeConfigsResponse
 > = { name: 'DescribeConfigs', versions: [describeConfigsV4.api] }
 
-export type FetchAnswer = fetchV17.FetchResponse
-export type FetchTopic = fetchV17.FetchRequestTopic
-export type PartitionAnswer = fetchV17.FetchResponsePartition
 export type MetadataAnswer = metadataV12.MetadataResponse
-export type ProduceAnswer = produceV11.ProduceResponse

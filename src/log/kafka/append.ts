@@ -5,27 +5,26 @@
  * Order: a topic has at most one batch under way, and a batch that failed in passing goes again before anything
  * newer of its topic. It may then be in the log twice.
  */
-import { ProduceAcks } from '@platformatic/kafka'
 import { BoundedQueue } from '../../core/queue.ts'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
 import type { NewRecord, Topic } from '../log.ts'
-import { type ProduceAnswer, produceApi } from './apis.ts'
+import { produceApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import { type Connections, closedError } from './connections.ts'
-import { encodeMessage } from './decode.ts'
 import { answeredError, errorName, isPassing } from './errors.ts'
 import type { Address } from './options.ts'
+import { encodeMessage, namesTopic, type ProduceResult } from './produce.ts'
 
 /** Bytes of values in a batch; a single larger append goes alone. */
 const batchBytes = 512 * 1024
 /** Bytes of values in a request over all its batches. */
 const requestBytes = 8 * 1024 * 1024
 const maxWaitingCalls = 100_000
-/** Milliseconds after which an append fails. */
-const deliveryTimeout = 30_000
-/** Milliseconds that the leader waits for its followers. */
-const brokerTimeout = 10_000
+/** Milliseconds after which an append fails: longer than a cluster takes to notice a lost broker and choose another. */
+const deliveryTimeout = 120_000
+/** Milliseconds that the leader waits for its followers; what is not replicated by then is sent again. */
+const brokerTimeout = 6000
 /** Milliseconds without an answer after which the cluster is asked whether the broker is still there. */
 const doubtAfter = 1000
 /** What a record costs beside its value, about. */
@@ -184,28 +183,27 @@ export class Appender {
     this.#busy.set(leader.key, Date.now())
     for (const lane of lanes) lane.state = 'sent'
     try {
-      const messages = lanes.flatMap(({ topic, batch }) =>
-        batch.flatMap(({ records }) => records.map(record => encodeMessage(topic.name, record))),
-      )
+      const batches = lanes.map(({ topic, batch }) => ({
+        topic,
+        messages: batch.flatMap(({ records }) => records.map(encodeMessage)),
+      }))
       const link = this.#connections.link(leader, 'produce')
-      const answer = await link.request(produceApi, ProduceAcks.ALL, brokerTimeout, messages, {})
-      if (typeof answer === 'boolean')
-        throw new FramelogError('LOG_FAILED', 'a produce request had no answer')
+      const answer = await link.request(produceApi, brokerTimeout, batches)
       for (const lane of lanes) this.#settle(lane, answer)
     } catch (error) {
       const failure = toFramelogError(error, 'LOG_FAILED')
-      for (const lane of lanes) this.#retryOrFail(lane, failure, failure.code === 'LOG_UNREACHABLE')
+      for (const lane of lanes) this.#retryOrFail(lane, failure, isOfConnection(failure))
     } finally {
       this.#busy.delete(leader.key)
       this.pump()
     }
   }
 
-  #settle(lane: Lane, answer: ProduceAnswer): void {
+  #settle(lane: Lane, answer: readonly ProduceResult[]): void {
     const { topic } = lane
-    const partition = answer.responses.find(({ name }) => name === topic.name)?.partitionResponses[0]
+    const partition = answer.find(each => namesTopic(each, topic))
     if (partition?.errorCode === 0) {
-      let at = Number(partition.baseOffset)
+      let at = partition.baseOffset
       const batch = lane.batch
       lane.batch = []
       lane.state = 'idle'
@@ -258,7 +256,7 @@ export class Appender {
     } catch (error) {
       const failure = toFramelogError(error, 'LOG_FAILED')
       lane.failure = failure
-      if (failure.code !== 'LOG_UNREACHABLE') this.fail(lane.topic.id, failure)
+      if (!isOfConnection(failure)) this.fail(lane.topic.id, failure)
     }
     lane.state = 'idle'
     this.pump()
@@ -299,6 +297,15 @@ export class Appender {
     this.#waitingBytes -= call.bytes
   }
 }
+
+/** It says something of a connection, not of what was to be sent: credentials are renewed, brokers come back. */
+const isOfConnection = ({ code }: FramelogError): boolean => connectionCodes.has(code)
+const connectionCodes: ReadonlySet<string> = new Set([
+  'LOG_UNREACHABLE',
+  'LOG_AUTHENTICATION',
+  'LOG_CERTIFICATE',
+  'LOG_TLS',
+])
 
 const sizeOf = (calls: readonly Call[]): number => calls.reduce((sum, { bytes }) => sum + bytes, 0)
 

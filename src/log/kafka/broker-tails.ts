@@ -8,16 +8,16 @@
  * that the live poll's request lacks: new ones, at once, until they are at the end and the live poll takes them
  * in with its next request, and all while the live poll has a failure. What both fetch is told apart by offsets.
  */
-import { FramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
-import { type FetchAnswer, fetchApi, type PartitionAnswer } from './apis.ts'
+import { fetchApi } from './apis.ts'
 import type { Cluster } from './cluster.ts'
 import type { Connections } from './connections.ts'
-import { decodeBatches } from './decode.ts'
-import { errorName } from './errors.ts'
+import { answeredError, errorName } from './errors.ts'
+import type { FetchAnswer, PartitionAnswer } from './fetch.ts'
 import { FetchSession } from './fetch-session.ts'
 import type { Address } from './options.ts'
 import { fetchPartition, partitionMaxBytes } from './read.ts'
+import { chunkOf, decodeBatches } from './record-batches.ts'
 import type { KafkaTail, TailGroup } from './tail.ts'
 
 /** Milliseconds that the broker waits for records. */
@@ -27,6 +27,8 @@ const freshPoll = 20
 const liveBytes = 16 * 1024 * 1024
 /** One turn of catching up; small, so that several tails take turns quickly. */
 const freshBytes = 2 * 1024 * 1024
+/** Milliseconds for which reading a topic must be refused before its tails end: rights may be given back. */
+const refusalGrace = 5000
 
 /** The group cannot be read from this broker. */
 type OnMisplaced = (group: TailGroup, failures: number) => void
@@ -42,11 +44,11 @@ export class BrokerTails {
   #underWay: ReadonlyMap<string, number> = new Map()
   /** Failures in a row, by topic id. */
   readonly #failures = new Map<string, number>()
+  /** Since when the user may not read it, by topic id; milliseconds of Date.now(). */
+  readonly #refused = new Map<string, number>()
   #live = false
   #fresh = false
   #turn = 0
-  /** After an answer that cannot be read: one topic a request, to find which. */
-  #apart = false
   #closed = false
 
   constructor(address: Address, cluster: Cluster, connections: Connections, onMisplaced: OnMisplaced) {
@@ -63,6 +65,9 @@ export class BrokerTails {
 
   remove(group: TailGroup): void {
     this.#groups.delete(group.topic.id)
+    if (group.tails.size > 0) return
+    this.#failures.delete(group.topic.id)
+    this.#refused.delete(group.topic.id)
   }
 
   close(): void {
@@ -122,11 +127,10 @@ export class BrokerTails {
           this.#session.reset()
           if (!errorName(answer.errorCode).includes('FETCH_SESSION')) await this.#cluster.pause(100)
         }
-      } catch (error) {
+      } catch {
         this.#session.reset()
-        // Over to the fresh poll, which tells the topics apart, and asks the cluster where they are.
+        // Over to the fresh poll, which asks the cluster where the topics are.
         for (const group of this.#groups.values()) for (const tail of group.tails) tail.joined = false
-        if (isUnreadable(error)) this.#apart = true
       }
     }
     this.#underWay = new Map()
@@ -138,10 +142,9 @@ export class BrokerTails {
     const link = this.#connections.link(this.#address, 'fresh')
     for (let waiting = this.#waiting(); waiting.size > 0; waiting = this.#waiting()) {
       const turns = [...waiting].sort(([, a], [, b]) => a.turn - b.turn)
-      const chosen = this.#apart ? turns.slice(0, 1) : turns
       this.#turn += 1
       const asked = new Map<string, number>()
-      for (const [{ topic }, tail] of chosen) {
+      for (const [{ topic }, tail] of turns) {
         tail.turn = this.#turn
         asked.set(topic.id, tail.next)
       }
@@ -153,36 +156,47 @@ export class BrokerTails {
         const answer = await link.request(fetchApi, freshPoll, 1, freshBytes, 0, 0, -1, topics, [], '')
         if (answer.errorCode !== 0) await this.#cluster.pause(100)
         this.#take(answer, asked)
-      } catch (error) {
-        if (isUnreadable(error) && chosen.length > 1) this.#apart = true
-        else if (isUnreadable(error)) for (const [group] of chosen) group.end(error)
+      } catch {
         // The link waits before it connects again, and this loop with it.
-        else await this.#cluster.refresh([...this.#groups.values()].map(({ topic }) => topic)).catch(() => {})
+        await this.#cluster.refresh([...this.#groups.values()].map(({ topic }) => topic)).catch(() => {})
       }
       this.#wake()
     }
-    this.#apart = false
     this.#fresh = false
   }
 
   #take(answer: FetchAnswer, asked: ReadonlyMap<string, number>): void {
-    for (const { topicId, partitions } of answer.responses) {
-      const group = this.#groups.get(topicId)
-      const from = asked.get(topicId)
-      const [partition] = partitions
-      if (group === undefined || from === undefined || partition === undefined) continue
-      if (partition.errorCode === 0) this.#deliver(group, from, partition)
-      else if (errorName(partition.errorCode) === 'OFFSET_OUT_OF_RANGE') group.endAt(from)
+    for (const partition of answer.partitions) {
+      const group = this.#groups.get(partition.topicId)
+      const from = asked.get(partition.topicId)
+      if (group === undefined || from === undefined) continue
+      const error = errorName(partition.errorCode)
+      if (partition.errorCode === 0) this.#deliver(group, from as Offset, partition)
+      else if (error === 'OFFSET_OUT_OF_RANGE') group.endAt(from)
+      else if (error === 'TOPIC_AUTHORIZATION_FAILED') this.#refuse(group, partition.errorCode)
       else this.#misplaced(group)
     }
   }
 
-  #deliver(group: TailGroup, from: number, partition: PartitionAnswer): void {
+  #deliver(group: TailGroup, from: Offset, { records, highWatermark }: PartitionAnswer): void {
     this.#failures.delete(group.topic.id)
-    const { records, next } = decodeBatches(partition.records, from as Offset)
-    const end = Math.max(Number(partition.highWatermark), next) as Offset
-    if (next > from) group.deliver(from, records, next, end)
-    for (const tail of group.tails) if (tail.next === next && next === end) tail.joined = true
+    this.#refused.delete(group.topic.id)
+    const chunk = chunkOf(decodeBatches(records, from), highWatermark)
+    if (chunk.next > from) group.deliver(from, chunk)
+    for (const tail of group.tails)
+      if (tail.next === chunk.next && chunk.next === chunk.end) tail.joined = true
+  }
+
+  #refuse(group: TailGroup, code: number): void {
+    const { id, name } = group.topic
+    const since = this.#refused.get(id) ?? Date.now()
+    this.#refused.set(id, since)
+    if (Date.now() - since < refusalGrace) {
+      this.#misplaced(group)
+      return
+    }
+    this.#refused.delete(id)
+    group.end(answeredError(code, `to read topic ${name}`))
   }
 
   #misplaced(group: TailGroup): void {
@@ -192,6 +206,3 @@ export class BrokerTails {
     this.#onMisplaced(group, failures)
   }
 }
-
-const isUnreadable = (error: unknown): error is FramelogError =>
-  error instanceof FramelogError && error.code === 'LOG_CORRUPT'

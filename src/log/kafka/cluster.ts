@@ -91,14 +91,10 @@ export class Cluster {
     })
   }
 
-  /** Asks any broker; where one does not answer, the next. */
+  /** Asks any broker; where one does not answer, the next, and each once more: its connection may just have ended. */
   async lookup<Args extends unknown[], Answer>(api: Api<Args, Answer>, ...args: Args): Promise<Answer> {
-    const candidates = new Map<string, Address>()
-    for (const each of [this.#preferred, ...this.#brokers.values(), ...this.#bootstrap]) {
-      if (each) candidates.set(each.key, each)
-    }
     let failure: unknown
-    for (const each of candidates.values()) {
+    for (const each of [...this.#candidates(), ...this.#candidates()]) {
       try {
         const answer = await this.#connections.link(each, 'lookup').request(api, ...args)
         this.#preferred = each
@@ -109,6 +105,14 @@ export class Cluster {
       }
     }
     throw failure
+  }
+
+  #candidates(): Address[] {
+    const candidates = new Map<string, Address>()
+    for (const each of [this.#preferred, ...this.#brokers.values(), ...this.#bootstrap]) {
+      if (each) candidates.set(each.key, each)
+    }
+    return [...candidates.values()]
   }
 
   /** @returns undefined where no topic of that name is known to any broker that was asked */

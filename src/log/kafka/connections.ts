@@ -7,28 +7,36 @@
  */
 import { isIP } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { apiVersionsV3, Connection, type ConnectionOptions } from '@platformatic/kafka'
+import { apiVersionsV3, Connection } from '@platformatic/kafka'
 import { FramelogError } from '../../errors.ts'
 import type { Api, Versioned } from './apis.ts'
 import { answerIn, connectionError, isUnreadable } from './errors.ts'
-import type { Address } from './options.ts'
+import type { Address, NewConnectionOptions } from './options.ts'
 
 /** Milliseconds that a request of the role may take, waiting in the broker included. */
-const requestTimeouts = { produce: 15_000, live: 5000, fresh: 5000, replay: 10_000, lookup: 5000 } as const
+const requestTimeouts = { produce: 8000, live: 5000, fresh: 5000, replay: 10_000, lookup: 5000 } as const
 export type Role = keyof typeof requestTimeouts
 
+/** Share of a log-in's life after which a new connection takes over: a long poll must still end on the old one. */
+const sessionShare = 0.7
 const firstPause = 25
 const longestPause = 1000
+const warnEvery = 30_000
 
 export class Connections {
-  readonly #options: ConnectionOptions
+  readonly #options: NewConnectionOptions
   readonly #clientId: string
   readonly #links = new Map<string, Link>()
   readonly #closing = new AbortController()
+  readonly #onWarning: (line: string) => void
+  /** When a broker's trouble may be told again, by its address; milliseconds of Date.now(). */
+  readonly #quietUntil = new Map<string, number>()
 
-  constructor(options: ConnectionOptions, clientId: string) {
+  /** @param onWarning told of every broker that cannot be reached, once in a while */
+  constructor(options: NewConnectionOptions, clientId: string, onWarning: (line: string) => void) {
     this.#options = options
     this.#clientId = clientId
+    this.#onWarning = onWarning
   }
 
   /** Aborted once the log is closed. */
@@ -40,8 +48,9 @@ export class Connections {
     const key = `${role} ${address.key}`
     let link = this.#links.get(key)
     if (link === undefined) {
-      const options = { ...this.#options, requestTimeout: requestTimeouts[role] }
-      link = new Link(address, options, this.#clientId, this.#closing.signal)
+      link = new Link(address, role, this.#options, this.#clientId, this.#closing.signal, error =>
+        this.#warn(address, error),
+      )
       this.#links.set(key, link)
     }
     return link
@@ -56,6 +65,13 @@ export class Connections {
     }
   }
 
+  #warn({ key }: Address, error: FramelogError): void {
+    const now = Date.now()
+    if (now < (this.#quietUntil.get(key) ?? 0) || this.signal.aborted) return
+    this.#quietUntil.set(key, now + warnEvery)
+    this.#onWarning(`${error.toLine()} Trying again until it works.`)
+  }
+
   close(): void {
     this.#closing.abort()
     for (const link of this.#links.values()) link.drop()
@@ -67,22 +83,38 @@ interface Open {
   readonly connection: Connection
   /** Highest version that the broker knows, by API key. */
   readonly versions: ReadonlyMap<number, number>
+  /** When to move on to another connection: the log-in ends soon after. Milliseconds of Date.now(). */
+  readonly renewAt: number
+  /** Requests under way. */
+  requests: number
+  /** What the socket said before it closed, which tells more than that it did. */
+  readonly trouble: unknown
 }
 
 export class Link {
   readonly address: Address
-  readonly #options: ConnectionOptions
+  readonly #role: Role
+  readonly #options: NewConnectionOptions
   readonly #clientId: string
   readonly #signal: AbortSignal
+  readonly #onFailure: (error: FramelogError) => void
   #opening: Promise<Open> | undefined
   #connection: Connection | undefined
   #failures = 0
   #notBefore = 0
 
-  constructor(address: Address, options: ConnectionOptions, clientId: string, signal: AbortSignal) {
+  constructor(
+    address: Address,
+    role: Role,
+    options: NewConnectionOptions,
+    clientId: string,
+    signal: AbortSignal,
+    onFailure: (error: FramelogError) => void,
+  ) {
     this.address = address
-    // A server name is a name: TLS knows none for a bare address.
-    this.#options = { ...options, tlsServerName: isIP(address.host) === 0 }
+    this.#onFailure = onFailure
+    this.#role = role
+    this.#options = options
     this.#clientId = clientId
     this.#signal = signal
   }
@@ -94,6 +126,7 @@ export class Link {
   async request<Args extends unknown[], Answer>(api: Api<Args, Answer>, ...args: Args): Promise<Answer> {
     const open = await this.#open()
     const version = highest(api, open.versions, this.address)
+    open.requests += 1
     try {
       const answer = await version.async(open.connection, ...args)
       this.#failures = 0
@@ -109,7 +142,10 @@ export class Link {
         const message = `an answer of the broker ${this.address.key} cannot be read`
         throw new FramelogError('LOG_CORRUPT', message, { cause: error })
       }
-      throw connectionError(error, this.address.key)
+      throw connectionError(open.trouble ?? error, this.address.key)
+    } finally {
+      open.requests -= 1
+      if (open.requests === 0 && this.#connection !== open.connection) discard(open.connection)
     }
   }
 
@@ -125,16 +161,25 @@ export class Link {
     if (connection) discard(connection)
   }
 
-  #open(): Promise<Open> {
-    if (this.#signal.aborted) return Promise.reject(closedError())
-    if (this.#opening === undefined) {
-      const opening = this.#connect()
-      this.#opening = opening
-      opening.catch(() => {
-        if (this.#opening === opening) this.drop()
-      })
-    }
-    return this.#opening
+  async #open(): Promise<Open> {
+    if (this.#signal.aborted) throw closedError()
+    const opening = this.#opening ?? this.#begin()
+    const open = await opening
+    if (Date.now() < open.renewAt || this.#opening !== opening) return open
+    // What is under way on the connection before is answered there.
+    this.#opening = undefined
+    this.#connection = undefined
+    if (open.requests === 0) discard(open.connection)
+    return this.#begin()
+  }
+
+  #begin(): Promise<Open> {
+    const opening = this.#connect()
+    this.#opening = opening
+    opening.catch(() => {
+      if (this.#opening === opening) this.drop()
+    })
+    return opening
   }
 
   async #connect(): Promise<Open> {
@@ -145,18 +190,45 @@ export class Link {
       })
     }
     const { host, port, key } = this.address
-    const connection = new Connection(this.#clientId, this.#options)
+    let renewAt = Number.POSITIVE_INFINITY
+    const connection = new Connection(this.#clientId, {
+      ...this.#options(lifetime => {
+        renewAt = Date.now() + lifetime * sessionShare
+      }),
+      requestTimeout: requestTimeouts[this.#role],
+      // A server name is a name: TLS knows none for a bare address.
+      tlsServerName: isIP(host) === 0,
+    })
+    let trouble: unknown
     // Its errors arrive through the calls below and through requests; without a listener they would be thrown.
-    connection.on('error', () => {})
+    connection.on('error', error => {
+      trouble = error
+    })
     this.#connection = connection
     try {
       await connection.connect(host, port)
       const { apiKeys } = await apiVersionsV3.api.async(connection, this.#clientId, '1')
-      return { connection, versions: new Map(apiKeys.map(each => [each.apiKey, each.maxVersion])) }
+      // A broker closes what was idle for long: whoever asks next gets a new connection.
+      connection.on('close', () => {
+        if (this.#connection === connection) this.drop()
+      })
+      const versions = new Map(apiKeys.map(each => [each.apiKey, each.maxVersion]))
+      return {
+        connection,
+        versions,
+        renewAt,
+        requests: 0,
+        get trouble() {
+          return trouble
+        },
+      }
     } catch (error) {
       this.#countFailure()
       discard(connection)
-      throw this.#signal.aborted ? closedError() : connectionError(error, key)
+      if (this.#signal.aborted) throw closedError()
+      const failure = connectionError(trouble ?? error, key)
+      this.#onFailure(failure)
+      throw failure
     }
   }
 

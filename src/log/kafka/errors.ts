@@ -93,14 +93,22 @@ export function connectionError(error: unknown, where: string): FramelogError {
   const chain = causes(error)
   const make = (code: ErrorCode, message: string): FramelogError =>
     new FramelogError(code, message, { cause: error })
+  const ours = chain.find(each => each instanceof FramelogError)
+  if (ours !== undefined) return ours
   if (chain.some(each => each instanceof AuthenticationError)) {
-    return make('LOG_AUTHENTICATION', `the broker ${where} refused the user name, password or mechanism`)
+    return make('LOG_AUTHENTICATION', loginRefused(chain, where))
   }
   for (const each of chain) {
     const code = 'code' in each ? String(each.code) : ''
     if (each instanceof UserError) {
-      const what = each.message.startsWith('Broker requires') ? 'speaks TLS' : 'does not speak TLS'
-      return make('LOG_TLS', `the broker ${where} ${what}`)
+      const speaks = each.message.startsWith('Broker requires')
+      const advice = speaks ? 'SSL or SASL_SSL' : 'PLAINTEXT or SASL_PLAINTEXT'
+      const what = speaks ? 'speaks TLS' : 'does not speak TLS'
+      return make('LOG_TLS', `the broker ${where} ${what}: SECURITY_PROTOCOL should be ${advice}`)
+    }
+    const about = certificateProblem(code)
+    if (about !== undefined) {
+      return make('LOG_CERTIFICATE', `no TLS connection to the broker ${where}: ${about} (${code})`)
     }
     if (tlsCode.test(code)) {
       return make('LOG_TLS', `no TLS connection to the broker ${where}: ${oneLine(each.message)}`)
@@ -112,7 +120,43 @@ export function connectionError(error: unknown, where: string): FramelogError {
   return make('LOG_UNREACHABLE', `no answer from the broker ${where}: ${reason}`)
 }
 
-const tlsCode = /^(ERR_SSL|ERR_TLS|EPROTO|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/
+const tlsCode = /^(ERR_SSL|ERR_TLS|EPROTO)/
+
+/** What a failed check of a certificate, ours or the broker's, says about the settings. */
+function certificateProblem(code: string): string | undefined {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return 'its certificate is for another name; SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=none would not mind'
+  }
+  if (/^ERR_SSL.*ALERT.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)/.test(code)) {
+    return 'it wants a client certificate that it knows, in SSL_CERTIFICATE_LOCATION and SSL_KEY_LOCATION'
+  }
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
+    return 'its certificate is not valid today'
+  if (/^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code)) {
+    return 'SSL_CA_LOCATION does not hold the authority that signed its certificate'
+  }
+  return undefined
+}
+
+/** Which of the log-in's settings the broker did not take. */
+function loginRefused(chain: readonly Error[], where: string): string {
+  const handshake = chain.find(each => each instanceof ResponseError && 'response' in each)
+  const answer = (handshake as { response?: { mechanisms?: unknown; errorCode?: unknown } } | undefined)
+    ?.response
+  if (chain.some(each => each.message.startsWith('Cannot find'))) {
+    if (Number(answer?.errorCode) === illegalSaslState) {
+      return `the broker ${where} asks for no log-in: SECURITY_PROTOCOL should be without SASL_`
+    }
+    const offers = Array.isArray(answer?.mechanisms) ? answer.mechanisms.map(String).join(', ') : ''
+    return `the broker ${where} does not take the mechanism of SASL_MECHANISMS${offers === '' ? '' : `; it offers ${oneLine(offers)}`}`
+  }
+  if (chain.some(each => each.message.includes('"status"'))) {
+    return `the broker ${where} refused the OAUTHBEARER token: ${oneLine(chain.find(each => each.message.includes('"status"'))?.message ?? '')}`
+  }
+  return `the broker ${where} refused SASL_USERNAME or SASL_PASSWORD`
+}
+
+const illegalSaslState = 34
 
 function causes(error: unknown): readonly Error[] {
   const found: Error[] = []

@@ -2,7 +2,7 @@
  * An incremental fetch session (KIP-227): the broker keeps the list of partitions and offsets, and a request
  * names only those that are new, moved on, or are to be forgotten.
  */
-import type { FetchTopic } from './apis.ts'
+import type { FetchTopic } from './fetch.ts'
 import { fetchPartition, partitionMaxBytes } from './read.ts'
 
 const largestEpoch = 0x7fffffff

@@ -35,7 +35,12 @@ const mebibyte = 1024 * 1024
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const addresses = bootstrapAddresses(options.bootstrapServers)
-  const connections = new Connections(connectionOptions(options), options.clientId ?? 'framelog')
+  let isOpen = false
+  // While it opens, what is wrong is thrown.
+  const onTrouble = (line: string): void => {
+    if (isOpen) options.onWarning?.(line)
+  }
+  const connections = new Connections(connectionOptions(options), options.clientId ?? 'framelog', onTrouble)
   const log = new KafkaLog(options, connections, addresses)
   const timeout = new AbortController()
   try {
@@ -45,6 +50,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     })
     late.catch(() => {})
     await Promise.race([log.connect(), late])
+    isOpen = true
     return log
   } catch (error) {
     await log[Symbol.asyncDispose]()
@@ -77,7 +83,9 @@ class KafkaLog implements Log {
     })
     this.#questions = new Questions(this.#cluster, connections)
     const onWarning = options.onWarning ?? (() => {})
-    this.#topics = new Topics(this.#cluster, this.#questions, options.replicationFactor, onWarning)
+    const { replicationFactor, minInsyncReplicas } = options
+    const copies = { replicationFactor, minInsyncReplicas }
+    this.#topics = new Topics(this.#cluster, this.#questions, copies, onWarning)
     this.#appender = new Appender(this.#cluster, connections, {
       perTopic: options.maxWaitingBytes ?? 64 * mebibyte,
       overall: options.maxWaitingBytesOverall ?? 512 * mebibyte,

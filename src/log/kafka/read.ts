@@ -3,11 +3,12 @@ import { ListOffsetTimestamps } from '@platformatic/kafka'
 import { FramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
 import type { Bounds, Chunk, Topic } from '../log.ts'
-import { fetchApi, listOffsetsApi, type PartitionAnswer } from './apis.ts'
+import { fetchApi, listOffsetsApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import type { Connections, Link } from './connections.ts'
-import { decodeBatches } from './decode.ts'
 import { answeredError, errorName, isPassing } from './errors.ts'
+import type { PartitionAnswer } from './fetch.ts'
+import { chunkOf, decodeBatches } from './record-batches.ts'
 
 /** Milliseconds after which a question fails, through any number of retries. */
 const patience = 15_000
@@ -34,9 +35,10 @@ export class Questions {
     const since = Date.now()
     for (let at = from; ; ) {
       const partition = await this.#fetch(topic, at, maxBytes)
-      const end = Number(partition.highWatermark) as Offset
-      const { records, next } = decodeBatches(partition.records, at, maxBytes)
-      if (records.length > 0) return { records, next, end: Math.max(end, next) as Offset }
+      const end = partition.highWatermark as Offset
+      const decoded = decodeBatches(partition.records, at, maxBytes)
+      const { records, damaged, next } = decoded
+      if (records.length > 0 || damaged.length > 0) return chunkOf(decoded, end)
       if (at === end) return { records, next: at, end }
       if (at > end) {
         if (Date.now() - since > endLagPatience) throw outOfRange(topic, at)
@@ -51,8 +53,8 @@ export class Questions {
     return this.#ask(topic, `to read topic ${topic.name}`, async link => {
       const partition = fetchPartition(from, partitionMaxBytes)
       const topics = [{ topicId: topic.id, partitions: [partition] }]
-      const { errorCode, responses } = await link.request(fetchApi, 0, 1, bytes, 0, 0, -1, topics, [], '')
-      const answer = responses.find(({ topicId }) => topicId === topic.id)?.partitions[0]
+      const { errorCode, partitions } = await link.request(fetchApi, 0, 1, bytes, 0, 0, -1, topics, [], '')
+      const answer = partitions.find(({ topicId }) => topicId === topic.id)
       const code = errorCode || answer?.errorCode
       if (code !== undefined && errorName(code) === 'OFFSET_OUT_OF_RANGE') throw outOfRange(topic, from)
       return answer === undefined || code ? { code: code || unknownTopic } : { answer }

@@ -6,7 +6,7 @@
  */
 import { FramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
-import type { Chunk, LogRecord, Tail, TailSink, Topic } from '../log.ts'
+import type { Chunk, Tail, TailSink, Topic } from '../log.ts'
 import { BrokerTails } from './broker-tails.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import { type Connections, closedError } from './connections.ts'
@@ -78,12 +78,10 @@ export class TailGroup {
    * Hands on what was fetched from `from` on, to every tail that stands inside of it: two polls may have fetched
    * the same records, and each tail takes what is next for it.
    */
-  deliver(from: number, records: readonly LogRecord[], next: Offset, end: Offset): void {
+  deliver(from: number, chunk: Chunk): void {
     for (const tail of [...this.tails]) {
-      if (tail.next < from || tail.next >= next) continue
-      const ahead = records.findIndex(({ offset }) => offset >= tail.next)
-      const rest = ahead === 0 ? records : ahead < 0 ? [] : records.slice(ahead)
-      tail.deliver({ records: rest, next, end })
+      if (tail.next < from || tail.next >= chunk.next) continue
+      tail.deliver(tail.next === from ? chunk : behind(chunk, tail.next))
     }
   }
 
@@ -96,6 +94,16 @@ export class TailGroup {
     for (const tail of [...this.tails]) tail.end(error)
   }
 }
+
+/** What of a chunk lies at or after an offset. */
+function behind(chunk: Chunk, at: Offset): Chunk {
+  const { records, damaged = [], next, end } = chunk
+  const left = damaged.filter(each => each.next > at).map(each => ({ ...each, from: max(each.from, at) }))
+  const rest: Chunk = { records: records.filter(({ offset }) => offset >= at), next, end }
+  return left.length > 0 ? { ...rest, damaged: left } : rest
+}
+
+const max = (a: Offset, b: Offset): Offset => (a > b ? a : b)
 
 export class Tails {
   readonly #cluster: Cluster

@@ -14,26 +14,36 @@ const minutes = 60_000
 
 type Configs = Readonly<Record<string, string>>
 
+export interface TopicSettings {
+  /** Copies. Default: the cluster's. */
+  readonly replicationFactor: number | undefined
+  readonly minInsyncReplicas: number | undefined
+}
+
 export class Topics {
   readonly #cluster: Cluster
   readonly #questions: Questions
-  readonly #replicationFactor: number
+  readonly #settings: TopicSettings
   readonly #onWarning: (line: string) => void
 
   constructor(
     cluster: Cluster,
     questions: Questions,
-    replicationFactor: number | undefined,
+    settings: TopicSettings,
     onWarning: (line: string) => void,
   ) {
     this.#cluster = cluster
     this.#questions = questions
-    this.#replicationFactor = replicationFactor ?? -1
+    this.#settings = settings
     this.#onWarning = onWarning
   }
 
+  /** A topic that is there is used as it is: whoever made it had reasons, and this user may have no right to make any. */
   async create(name: string, options: TopicOptions): Promise<Topic> {
-    const topic = (await this.#make(name, options)) ?? (await this.#awaitVisible(name))
+    const topic =
+      (await this.#cluster.find(name)) ??
+      (await this.#make(name, options)) ??
+      (await this.#awaitVisible(name))
     // The broker that leads a new topic takes a moment to know it.
     await this.#cluster.findLeader(topic, Date.now() + patience)
     await this.#questions.awaitReadable(topic)
@@ -42,19 +52,23 @@ export class Topics {
 
   /** @returns undefined where the topic is there already */
   async #make(name: string, options: TopicOptions): Promise<Topic | undefined> {
-    const attempts = configAttempts(options)
+    const { replicationFactor = -1, minInsyncReplicas } = this.#settings
+    const attempts = configAttempts(options, minInsyncReplicas)
     const until = Date.now() + patience
     for (let i = 0, pause = 50; ; ) {
       const configs = Object.entries(attempts[i] ?? {}).map(([key, value]) => ({ name: key, value }))
       const { topics } = await this.#cluster.lookup(
         createTopicsApi,
-        [{ name, numPartitions: 1, replicationFactor: this.#replicationFactor, assignments: [], configs }],
+        [{ name, numPartitions: 1, replicationFactor, assignments: [], configs }],
         patience,
         false,
       )
-      const { errorCode = -1, errorMessage = null, topicId = '' } = topics[0] ?? {}
+      const { errorCode = -1, errorMessage = null, topicId = '', replicationFactor: copies } = topics[0] ?? {}
       const error = errorName(errorCode)
-      if (errorCode === 0) return { name, id: topicId }
+      if (errorCode === 0) {
+        await this.#checkCopies({ name, id: topicId }, copies)
+        return { name, id: topicId }
+      }
       if (error === 'TOPIC_ALREADY_EXISTS') return undefined
       const refused = answeredError(errorCode, `to make topic ${name}`, errorMessage)
       if ((error === 'INVALID_CONFIG' || error === 'POLICY_VIOLATION') && i + 1 < attempts.length) {
@@ -63,10 +77,32 @@ export class Topics {
         i += 1
         continue
       }
+      if (error === 'INVALID_REPLICATION_FACTOR') throw this.#tooManyCopies(refused)
       if (!isPassing(errorCode) || Date.now() > until) throw refused
       await this.#cluster.pause(pause)
       pause = Math.min(pause * 2, 1000)
     }
+  }
+
+  #tooManyCopies(refused: FramelogError): FramelogError {
+    const { replicationFactor } = this.#settings
+    const asked =
+      replicationFactor === undefined
+        ? "the cluster's own default.replication.factor"
+        : `REPLICATION_FACTOR=${replicationFactor}`
+    const brokers = this.#cluster.brokers.size
+    const message = `${asked} is more than the ${brokers} broker${brokers === 1 ? '' : 's'} of the cluster can hold`
+    return new FramelogError('TOPIC_REFUSED', message, { cause: refused })
+  }
+
+  /** Brokers take a topic to which nothing can ever be written: fewer copies than must have a record. */
+  async #checkCopies(topic: Topic, copies: number | undefined): Promise<void> {
+    const { minInsyncReplicas } = this.#settings
+    if (minInsyncReplicas === undefined || copies === undefined || copies < 1 || copies >= minInsyncReplicas)
+      return
+    await this.delete(topic)
+    const message = `MIN_INSYNC_REPLICAS=${minInsyncReplicas} is more than the ${copies} of topic ${topic.name}: nothing could be written`
+    throw new FramelogError('TOPIC_REFUSED', message)
   }
 
   /** Somebody else made it: the broker that is asked may learn of it later than the controller. */
@@ -101,10 +137,12 @@ export class Topics {
 }
 
 /** What to ask for, and what to leave out step by step where the cluster refuses settings. */
-function configAttempts(options: TopicOptions): readonly Configs[] {
+function configAttempts(options: TopicOptions, minInsyncReplicas: number | undefined): readonly Configs[] {
+  const copies: Configs =
+    minInsyncReplicas === undefined ? {} : { 'min.insync.replicas': String(minInsyncReplicas) }
   const nice: Configs = { 'max.message.bytes': String(maxMessageBytes) }
   if (options.compact) {
-    const needed: Configs = { 'cleanup.policy': 'compact' }
+    const needed: Configs = { 'cleanup.policy': 'compact', ...copies }
     // Only closed segments are compacted.
     const often: Configs = { 'segment.ms': String(10 * minutes), 'min.cleanable.dirty.ratio': '0.1' }
     return [{ ...needed, ...often, ...nice }, needed]
@@ -112,6 +150,7 @@ function configAttempts(options: TopicOptions): readonly Configs[] {
   const { retention, retentionBytes } = options
   const needed: Configs = {
     'cleanup.policy': 'delete',
+    ...copies,
     'retention.ms': String(retention === undefined ? -1 : Math.ceil(retention)),
     'retention.bytes': String(retentionBytes === undefined ? -1 : Math.ceil(retentionBytes)),
   }
