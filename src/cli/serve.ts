@@ -5,7 +5,7 @@ import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { startGateway } from '../gateway/gateway.ts'
-import type { Log } from '../log/log.ts'
+import type { Log, LogDescription, TopicOptions } from '../log/log.ts'
 import { guardProcess, type LogOptions, openLog } from '../log/open.ts'
 import { createLogger, type Logger } from '../observe/logger.ts'
 import { Relay } from '../relay/relay.ts'
@@ -33,15 +33,16 @@ export async function serve(): Promise<void> {
   await guardProcess(options)
   const records = await openLog(options)
   const gateway = `${hostname().slice(0, 40)}-${random(6)}`
+  const topicOptions: TopicOptions = {
+    ...(config.RETENTION === undefined ? {} : { retention: config.RETENTION as Millis }),
+    ...(config.RETENTION_BYTES === undefined ? {} : { retentionBytes: config.RETENTION_BYTES }),
+  }
   const relay = new Relay({
     log: records,
     clock: systemClock,
     gateway,
     topicPrefix: config.TOPIC_PREFIX,
-    topicOptions: {
-      ...(config.RETENTION === undefined ? {} : { retention: config.RETENTION as Millis }),
-      ...(config.RETENTION_BYTES === undefined ? {} : { retentionBytes: config.RETENTION_BYTES }),
-    },
+    topicOptions,
     publisherGrace: config.PUBLISHER_GRACE,
     random,
     onEvent: event => {
@@ -62,7 +63,9 @@ export async function serve(): Promise<void> {
       pages: join(root, 'build', 'pages'),
       version: version(),
     })
-    await greet(config, server.port, records)
+    const description = await records.describe(topicOptions)
+    if (description.beyond !== '') log.info(description.beyond)
+    greet(config, server.port, description)
     stopOnSignal(log, server, records)
   } catch (error) {
     relay.close()
@@ -103,8 +106,7 @@ function logOptions(config: Config, log: Logger): LogOptions {
 }
 
 /** One line with the address, and what acknowledged means with this log. */
-async function greet(config: Config, port: number, records: Log): Promise<void> {
-  const { backend, durability } = await records.describe()
+function greet(config: Config, port: number, { backend, durability }: LogDescription): void {
   const isOpen = config.HTTP_HOST === '0.0.0.0' || config.HTTP_HOST === '::'
   const host = isOpen
     ? '127.0.0.1'

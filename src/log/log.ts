@@ -81,10 +81,13 @@ export interface LogDescription {
   readonly backend: 'kafka' | 'embedded'
   /** What acknowledged means here, and what could be lost: one line for the operator. */
   readonly durability: string
+  /** What the disk may hold of topics like these beyond their window, which is not served: one line. */
+  readonly beyond: string
 }
 
 export interface Log extends AsyncDisposable {
-  describe(): Promise<LogDescription>
+  /** @param topics how topics are made here */
+  describe(topics?: TopicOptions): Promise<LogDescription>
 
   /**
    * Makes the topic, or finds it where it exists, and resolves when it can be appended to and read.

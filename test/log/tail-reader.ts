@@ -1,7 +1,7 @@
 /** Collects what a tail delivers, checks the order as it comes, and lets a test wait for it. */
 import assert from 'node:assert/strict'
 import type { FramelogError } from '../../src/errors.ts'
-import type { Chunk, Log, LogRecord, Tail, Topic } from '../../src/log/log.ts'
+import type { Chunk, Damage, Log, LogRecord, Tail, Topic } from '../../src/log/log.ts'
 import type { Offset } from '../../src/units.ts'
 
 interface Waiter {
@@ -12,6 +12,7 @@ interface Waiter {
 
 export class TailReader implements Disposable {
   readonly records: LogRecord[] = []
+  readonly damaged: Damage[] = []
   /** Resolves with what ended the tail. */
   readonly ended: Promise<FramelogError>
   /** Calls of the sink after close() or after the end. */
@@ -62,7 +63,7 @@ export class TailReader implements Disposable {
     this.close()
   }
 
-  #take({ records, next, end }: Chunk): void {
+  #take({ records, damaged = [], next, end }: Chunk): void {
     if (this.#state !== 'open') {
       this.lateCalls += 1
       return
@@ -73,6 +74,7 @@ export class TailReader implements Disposable {
         this.#next = (record.offset + 1) as Offset
         this.records.push(record)
       }
+      this.damaged.push(...damaged)
       assert.ok(next >= this.#next, 'a chunk leads on past its last record')
       assert.ok(end >= next, 'the end lies at or after where to read on')
       this.#next = next

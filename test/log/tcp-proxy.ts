@@ -1,54 +1,72 @@
-/** A proxy between a client and a broker, for faults of the network: connections that break, or hang. */
+/** A proxy between a client and a broker, for faults of the network: connections that break, hang, or are slow. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
 export class TcpProxy implements AsyncDisposable {
   readonly address: string
+  /** Milliseconds by which what passes is held back, each way. */
+  latency = 0
   readonly #server: Server
-  readonly #sockets: Set<Socket>
+  readonly #links = new Set<Link>()
 
-  private constructor(port: number, server: Server, sockets: Set<Socket>) {
+  private constructor(port: number, server: Server) {
     this.address = `127.0.0.1:${port}`
     this.#server = server
-    this.#sockets = sockets
   }
 
   static async listen(port: number, target: number): Promise<TcpProxy> {
-    const sockets = new Set<Socket>()
-    const server = createServer(inner => {
-      const outer = connect(target, '127.0.0.1')
-      for (const [socket, other] of [
-        [inner, outer],
-        [outer, inner],
-      ] as const) {
-        sockets.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => {
-          sockets.delete(socket)
-          other.destroy()
-        })
-      }
-      inner.pipe(outer)
-      outer.pipe(inner)
-    })
+    const server = createServer()
+    const proxy = new TcpProxy(port, server)
+    server.on('connection', inner => proxy.#join(inner, connect(target, '127.0.0.1')))
     await new Promise<void>((done, fail) => server.once('error', fail).listen(port, '127.0.0.1', done))
-    return new TcpProxy(port, server, sockets)
+    return proxy
   }
 
   /** Ends all connections at once, in the middle of whatever they carry. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const { sockets } of this.#links) for (const socket of sockets) socket.resetAndDestroy()
   }
 
   /** From now on the connections that are there carry nothing, and stay open; new ones are well. */
   stall(): void {
-    for (const socket of this.#sockets) {
-      socket.unpipe()
-      socket.pause()
-    }
+    for (const link of this.#links) link.stalled = true
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut()
     await new Promise<void>(done => this.#server.close(() => done()))
   }
+
+  #join(inner: Socket, outer: Socket): void {
+    const link: Link = { sockets: [inner, outer], stalled: false }
+    this.#links.add(link)
+    for (const [from, to] of [
+      [inner, outer],
+      [outer, inner],
+    ] as const) {
+      from.setNoDelay(true)
+      from.on('error', () => {})
+      from.on('close', () => {
+        this.#links.delete(link)
+        to.destroy()
+      })
+      let release = 0
+      from.on('data', (bytes: Buffer) => {
+        if (link.stalled) return
+        if (this.latency === 0 && release < Date.now()) {
+          to.write(bytes)
+          return
+        }
+        // Never before what came earlier.
+        release = Math.max(release + 1, Date.now() + this.latency)
+        setTimeout(() => {
+          if (!link.stalled && !to.destroyed) to.write(bytes)
+        }, release - Date.now())
+      })
+    }
+  }
+}
+
+interface Link {
+  readonly sockets: readonly [Socket, Socket]
+  stalled: boolean
 }

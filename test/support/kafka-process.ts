@@ -86,6 +86,11 @@ export class KafkaProcess {
     return this.#settings.id
   }
 
+  /** Folder with a folder for each partition. */
+  get dataDir(): string {
+    return join(this.#settings.dir, 'data')
+  }
+
   /** Resolves when the broker serves clients; rejects with its last lines where it ends before. */
   async start(): Promise<void> {
     if (this.#child) return
@@ -144,6 +149,15 @@ export class KafkaProcess {
     await this.#exited
   }
 
+  /** It runs no more, and its connections stay open. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT')
+  }
+
   get #file(): string {
     return join(this.#settings.dir, 'server.properties')
   }
@@ -151,9 +165,9 @@ export class KafkaProcess {
   async #format(): Promise<void> {
     const { dir, properties, clusterId, formatArguments = [] } = this.#settings
     await mkdir(dir, { recursive: true })
-    const lines = Object.entries({ ...properties, 'log.dirs': join(dir, 'data') })
+    const lines = Object.entries({ ...properties, 'log.dirs': this.dataDir })
     await writeFile(this.#file, lines.map(([name, value]) => `${name}=${value}\n`).join(''))
-    if (existsSync(join(dir, 'data', 'meta.properties'))) return
+    if (existsSync(join(this.dataDir, 'meta.properties'))) return
     const tool = ['-cp', join(libs, '*'), 'kafka.tools.StorageTool', 'format']
     await run('java', [...tool, '-t', clusterId, '-c', this.#file, ...formatArguments])
   }

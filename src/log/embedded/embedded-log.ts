@@ -124,6 +124,7 @@ class EmbeddedLog implements Log {
     return {
       backend: 'embedded',
       durability: `one copy on this machine; what is acknowledged survives ${what}`,
+      beyond: '',
     }
   }
 

@@ -2,6 +2,7 @@
 import {
   type Connection,
   createTopicsV7,
+  deleteRecordsV2,
   deleteTopicsV6,
   describeConfigsV4,
   type fetchV17,
@@ -51,6 +52,11 @@ export const deleteTopicsApi: Api<deleteTopicsV6.DeleteTopicsRequest, deleteTopi
   name: 'DeleteTopics',
   versions: [deleteTopicsV6.api],
 }
+
+export const deleteRecordsApi: Api<
+  deleteRecordsV2.DeleteRecordsRequest,
+  deleteRecordsV2.DeleteRecordsResponse
+> = { name: 'DeleteRecords', versions: [deleteRecordsV2.api] }
 
 export const describeConfigsApi: Api<
   describeConfigsV4.DescribeConfigsRequest,

@@ -11,8 +11,8 @@ import type { Offset } from '../../units.ts'
 import type { NewRecord, Topic } from '../log.ts'
 import { produceApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
-import { type Connections, closedError } from './connections.ts'
-import { answeredError, errorName, isPassing } from './errors.ts'
+import type { Connections } from './connections.ts'
+import { answeredError, closedError, errorName, isPassing } from './errors.ts'
 import type { Address } from './options.ts'
 import { encodeMessage, namesTopic, type ProduceResult } from './produce.ts'
 
@@ -24,7 +24,7 @@ const maxWaitingCalls = 100_000
 /** Milliseconds after which an append fails: longer than a cluster takes to notice a lost broker and choose another. */
 const deliveryTimeout = 120_000
 /** Milliseconds that the leader waits for its followers; what is not replicated by then is sent again. */
-const brokerTimeout = 6000
+const brokerTimeout = 4000
 /** Milliseconds without an answer after which the cluster is asked whether the broker is still there. */
 const doubtAfter = 1000
 /** What a record costs beside its value, about. */

@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { FramelogError } from '../../errors.ts'
 import type { Topic } from '../log.ts'
 import { type Api, type MetadataAnswer, metadataApi } from './apis.ts'
-import { type Connections, closedError } from './connections.ts'
-import { answeredError, errorName } from './errors.ts'
+import type { Connections } from './connections.ts'
+import { answeredError, closedError, errorName } from './errors.ts'
 import { type Address, address } from './options.ts'
 
 /** Milliseconds for which a topic must be missing: brokers learn of a new topic at different moments. */

@@ -76,6 +76,8 @@ export function answeredError(code: number, doing: string, detail?: string | nul
   return new FramelogError(ours, `the cluster refused ${doing}: ${name}${said === '' ? '' : `, ${said}`}`)
 }
 
+export const closedError = (): FramelogError => new FramelogError('LOG_CLOSED', 'the log was closed')
+
 /** The answer inside an error that the library throws because the answer carries an error code. */
 export const answerIn = (error: unknown): unknown =>
   error instanceof ResponseError && 'response' in error ? error.response : undefined

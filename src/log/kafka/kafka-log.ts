@@ -17,11 +17,13 @@ import type {
 import { describeConfigsApi } from './apis.ts'
 import { Appender } from './append.ts'
 import { Cluster, notFound } from './cluster.ts'
-import { Connections, closedError } from './connections.ts'
+import { Connections } from './connections.ts'
+import { closedError } from './errors.ts'
 import { bootstrapAddresses, connectionOptions, type KafkaLogOptions } from './options.ts'
 import { Questions } from './read.ts'
 import { Tails } from './tail.ts'
-import { Topics } from './topics.ts'
+import { segmentLimits, Topics } from './topics.ts'
+import { Windows } from './window.ts'
 
 export type { KafkaLogOptions, SaslMechanism, SecurityProtocol } from './options.ts'
 
@@ -81,8 +83,9 @@ class KafkaLog implements Log {
       this.#tails.rearrange()
       this.#appender.pump()
     })
-    this.#questions = new Questions(this.#cluster, connections)
     const onWarning = options.onWarning ?? (() => {})
+    const windows = new Windows(this.#cluster, connections, onWarning)
+    this.#questions = new Questions(this.#cluster, connections, windows)
     const { replicationFactor, minInsyncReplicas } = options
     const copies = { replicationFactor, minInsyncReplicas }
     this.#topics = new Topics(this.#cluster, this.#questions, copies, onWarning)
@@ -97,12 +100,12 @@ class KafkaLog implements Log {
     return this.#cluster.connect()
   }
 
-  async describe(): Promise<LogDescription> {
+  async describe(topics: TopicOptions = {}): Promise<LogDescription> {
     this.#checkOpen()
     const settings = await this.#brokerSettings()
     const copies = this.#options.replicationFactor ?? settings.get('default.replication.factor')
-    const least = settings.get('min.insync.replicas')
-    return { backend: 'kafka', durability: durability(copies, least) }
+    const least = this.#options.minInsyncReplicas ?? settings.get('min.insync.replicas')
+    return { backend: 'kafka', durability: durability(copies, least), beyond: beyond(topics, settings) }
   }
 
   async create(name: string, options: TopicOptions): Promise<Topic> {
@@ -178,7 +181,7 @@ class KafkaLog implements Log {
         {
           resourceType: ConfigResourceTypes.BROKER,
           resourceName: String(id),
-          configurationKeys: ['default.replication.factor', 'min.insync.replicas'],
+          configurationKeys: describedSettings,
         },
       ],
       false,
@@ -187,6 +190,26 @@ class KafkaLog implements Log {
     for (const { name, value } of results[0]?.configs ?? []) found.set(name, Number(value))
     return found
   }
+}
+
+const describedSettings = [
+  'default.replication.factor',
+  'min.insync.replicas',
+  'log.retention.check.interval.ms',
+  'log.segment.delete.delay.ms',
+]
+
+/** A segment goes when its newest record is past the window, at the brokers' next look, after a delay of theirs. */
+function beyond(topics: TopicOptions, settings: ReadonlyMap<string, number>): string {
+  const { segmentMs, segmentBytes } = segmentLimits(topics)
+  const look = settings.get('log.retention.check.interval.ms')
+  const delay = settings.get('log.segment.delete.delay.ms')
+  const held: string[] = []
+  if (segmentMs !== undefined && look !== undefined && delay !== undefined)
+    held.push(`${Math.ceil((segmentMs + look + delay) / 60_000)} min of each broadcast past RETENTION`)
+  if (segmentBytes !== undefined)
+    held.push(`${Math.ceil(segmentBytes / 1024 ** 2)} MiB of each past RETENTION_BYTES`)
+  return held.length === 0 ? '' : `disks may hold up to ${held.join(', and ')}`
 }
 
 function durability(copies: number | undefined, least: number | undefined): string {

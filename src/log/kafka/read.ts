@@ -5,10 +5,12 @@ import type { Millis, Offset } from '../../units.ts'
 import type { Bounds, Chunk, Topic } from '../log.ts'
 import { fetchApi, listOffsetsApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
-import type { Connections, Link } from './connections.ts'
+import type { Connections } from './connections.ts'
 import { answeredError, errorName, isPassing } from './errors.ts'
 import type { PartitionAnswer } from './fetch.ts'
+import type { Link } from './link.ts'
 import { chunkOf, decodeBatches } from './record-batches.ts'
+import type { Windows } from './window.ts'
 
 /** Milliseconds after which a question fails, through any number of retries. */
 const patience = 15_000
@@ -24,10 +26,12 @@ type Ask<Answer> = (link: Link) => Promise<{ answer: Answer } | { code: number }
 export class Questions {
   readonly #cluster: Cluster
   readonly #connections: Connections
+  readonly #windows: Windows
 
-  constructor(cluster: Cluster, connections: Connections) {
+  constructor(cluster: Cluster, connections: Connections, windows: Windows) {
     this.#cluster = cluster
     this.#connections = connections
+    this.#windows = windows
   }
 
   async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
@@ -38,7 +42,10 @@ export class Questions {
       const end = partition.highWatermark as Offset
       const decoded = decodeBatches(partition.records, at, maxBytes)
       const { records, damaged, next } = decoded
-      if (records.length > 0 || damaged.length > 0) return chunkOf(decoded, end)
+      const newest = records.at(-1)
+      if (newest !== undefined && newest.timestamp < (this.#windows.knownBegin(topic) ?? 0))
+        throw outOfRange(topic, at)
+      if (newest !== undefined || damaged.length > 0) return chunkOf(decoded, end)
       if (at === end) return { records, next: at, end }
       if (at > end) {
         if (Date.now() - since > endLagPatience) throw outOfRange(topic, at)
@@ -62,17 +69,26 @@ export class Questions {
   }
 
   async bounds(topic: Topic): Promise<Bounds> {
-    const [first, next] = await Promise.all([
+    const young = async (): Promise<number> => {
+      const begin = await this.#windows.begin(topic)
+      return begin === undefined ? 0 : this.#offset(topic, BigInt(begin))
+    }
+    const [kept, next, inside] = await Promise.all([
       this.#offset(topic, ListOffsetTimestamps.EARLIEST),
       this.#offset(topic, ListOffsetTimestamps.LATEST),
+      young(),
       this.#confirm(topic),
     ])
+    // Where no record is young enough, none is served.
+    const first = Math.max(kept, inside < 0 ? next : inside) as Offset
+    if (first > kept) this.#windows.trim(topic, first)
     return { first, next: Math.max(first, next) as Offset }
   }
 
   async offsetAt(topic: Topic, time: Millis): Promise<Offset> {
+    const begin = (await this.#windows.begin(topic)) ?? 0
     const [found, end] = await Promise.all([
-      this.#offset(topic, BigInt(Math.max(0, Math.ceil(time)))),
+      this.#offset(topic, BigInt(Math.max(0, Math.ceil(time), begin))),
       this.#offset(topic, ListOffsetTimestamps.LATEST),
       this.#confirm(topic),
     ])

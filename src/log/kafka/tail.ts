@@ -9,7 +9,8 @@ import type { Offset } from '../../units.ts'
 import type { Chunk, Tail, TailSink, Topic } from '../log.ts'
 import { BrokerTails } from './broker-tails.ts'
 import { type Cluster, notFound } from './cluster.ts'
-import { type Connections, closedError } from './connections.ts'
+import type { Connections } from './connections.ts'
+import { closedError } from './errors.ts'
 import { outOfRange } from './read.ts'
 
 export class KafkaTail implements Tail {

@@ -158,13 +158,23 @@ function configAttempts(options: TopicOptions, minInsyncReplicas: number | undef
 }
 
 /** Only closed segments are deleted, so they close often enough; each is a few open files in the broker. */
-function segmentConfigs({ retention, retentionBytes }: TopicOptions): Configs {
-  const clamp = (least: number, value: number, most: number): string =>
-    String(Math.round(Math.min(Math.max(value, least), most)))
+export function segmentLimits({ retention, retentionBytes }: TopicOptions): {
+  readonly segmentMs: number | undefined
+  readonly segmentBytes: number | undefined
+} {
+  const clamp = (least: number, value: number, most: number): number =>
+    Math.round(Math.min(Math.max(value, least), most))
   return {
-    ...(retention === undefined ? {} : { 'segment.ms': clamp(minutes / 2, retention / 10, 60 * minutes) }),
-    ...(retentionBytes === undefined
-      ? {}
-      : { 'segment.bytes': clamp(2 * maxMessageBytes, retentionBytes / 10, 1024 ** 3) }),
+    segmentMs: retention === undefined ? undefined : clamp(minutes / 2, retention / 10, 60 * minutes),
+    segmentBytes:
+      retentionBytes === undefined ? undefined : clamp(2 * maxMessageBytes, retentionBytes / 10, 1024 ** 3),
+  }
+}
+
+function segmentConfigs(options: TopicOptions): Configs {
+  const { segmentMs, segmentBytes } = segmentLimits(options)
+  return {
+    ...(segmentMs === undefined ? {} : { 'segment.ms': String(segmentMs) }),
+    ...(segmentBytes === undefined ? {} : { 'segment.bytes': String(segmentBytes) }),
   }
 }

@@ -1,0 +1,183 @@
+/**
+ * Faults of a cluster under ten live broadcasts, through a gateway as it is run: whatever breaks, every acknowledged frame is
+ * in the log once and in order, viewers see each once and in order, and all go on by themselves.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, it, type TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
+import { RecordStream } from '../../src/relay/stream.ts'
+import { TcpProxy } from '../log/tcp-proxy.ts'
+import { type RunningGateway, startGateway } from './gateway.ts'
+import { type KafkaCluster, startBrokers } from './kafka.ts'
+import type { KafkaProcess } from './kafka-process.ts'
+import { SteadyPublisher, SteadyViewer } from './steady.ts'
+
+export interface FaultOptions {
+  readonly rounds: number
+  /** Settings of the brokers that decide how long a cluster takes to notice; printed beside what was measured. */
+  readonly brokerSettings: Readonly<Record<string, number>>
+}
+
+const broadcasts = 10
+const framesPerSecond = 30
+
+export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
+  describe('three brokers, ten live broadcasts', { timeout: rounds * 400_000 }, () => {
+    let cluster: KafkaCluster
+    let gateway: RunningGateway
+    const proxies: TcpProxy[] = []
+    const publishers: SteadyPublisher[] = []
+    const viewers: SteadyViewer[] = []
+    let camera: NodeJS.Timeout | undefined
+
+    before(async () => {
+      cluster = await startBrokers({ brokers: 3, proxied: true, properties: brokerSettings })
+      for (const { listener, advertised } of cluster.proxied)
+        proxies.push(await TcpProxy.listen(advertised, listener))
+      const BOOTSTRAP_SERVERS = proxies.map(({ address }) => address).join(',')
+      gateway = await startGateway({ BOOTSTRAP_SERVERS, PUBLISHER_GRACE: '10m' })
+      for (let i = 0; i < broadcasts; i++) {
+        publishers.push(new SteadyPublisher(gateway.ws, `fault-${i}`))
+        viewers.push(new SteadyViewer(gateway.ws, `fault-${i}`))
+      }
+      for (const publisher of publishers) publisher.start()
+      let turn = 0
+      camera = setInterval(
+        () => publishers[turn++ % broadcasts]?.frame(),
+        1000 / (framesPerSecond * broadcasts),
+      )
+      await Promise.all(publishers.map(each => each.until(() => each.acknowledged >= 0)))
+      for (const viewer of viewers) viewer.start()
+      await flows()
+    })
+
+    after(async () => {
+      clearInterval(camera)
+      for (const client of [...publishers, ...viewers]) client.stop()
+      await gateway?.[Symbol.asyncDispose]()
+      for (const proxy of proxies) await proxy[Symbol.asyncDispose]()
+      await cluster?.[Symbol.asyncDispose]()
+    })
+
+    /** Every viewer gets a frame, and every publisher an acknowledgement, of what is sent from now on. */
+    const flows = async (): Promise<void> => {
+      await Promise.all(
+        publishers.map(async (publisher, i) => {
+          const from = publisher.next
+          const viewer = viewers[i] as SteadyViewer
+          await Promise.all([
+            publisher.until(() => publisher.acknowledged >= from),
+            viewer.until(() => viewer.latest >= from),
+          ])
+        }),
+      )
+    }
+
+    const fault = (name: string, disturb: (round: number) => Promise<void>): void => {
+      it(name, async t => {
+        const silences: number[] = []
+        for (let round = 0; round < rounds; round++) {
+          await flows()
+          for (const viewer of viewers) viewer.mark()
+          await disturb(round)
+          await flows()
+          silences.push(...viewers.map(({ longestSilence }) => longestSilence))
+        }
+        report(t, silences, brokerSettings)
+        check()
+      })
+    }
+
+    /** What viewers saw: each frame once, in order, none missing. */
+    const check = (): void => {
+      for (const [i, { sequences, closes, missed }] of viewers.entries()) {
+        assert.deepEqual(closes, [], `viewer ${i} was cut`)
+        assert.equal(missed, 0, `frames that viewer ${i} was told are missing`)
+        const [first = 0] = sequences
+        const wrong = sequences.findIndex((sequence, k) => sequence !== first + k)
+        assert.equal(
+          wrong,
+          -1,
+          `viewer ${i}: ${sequences.slice(Math.max(0, wrong - 3), wrong + 3).join(' ')}`,
+        )
+      }
+    }
+
+    const broker = (round: number): KafkaProcess => cluster.brokers[round % 3] as KafkaProcess
+    const sessionEnds = (brokerSettings['broker.session.timeout.ms'] as number) + 1000
+
+    fault('a broker is killed, and comes back', async round => {
+      await broker(round).kill()
+      await flows()
+      await broker(round).start()
+    })
+
+    fault('a broker stops for longer than its session, and goes on', async round => {
+      broker(round).pause()
+      await delay(sessionEnds)
+      await flows()
+      broker(round).resume()
+    })
+
+    fault('links break, hang, and are slow', async round => {
+      for (let i = 0; i < 5; i++) {
+        for (const proxy of proxies) proxy.cut()
+        await delay(100)
+      }
+      await flows()
+      proxies[round % 3]?.stall()
+      await flows()
+      for (const proxy of proxies) proxy.latency = 150
+      await flows()
+      await flows()
+      for (const proxy of proxies) proxy.latency = 0
+    })
+
+    fault('all three restart, one after the other', async () => {
+      for (const each of cluster.brokers) {
+        await each.stop()
+        await flows()
+        await each.start()
+      }
+    })
+
+    fault('all three are killed at once, and come back', async () => {
+      await Promise.all(cluster.brokers.map(each => each.kill()))
+      await Promise.all(cluster.brokers.map(each => each.start()))
+    })
+
+    it('has every acknowledged frame in the log, once and in order', async () => {
+      clearInterval(camera)
+      await Promise.all(publishers.map(each => each.until(() => each.acknowledged >= each.next - 1)))
+      await using log = await openKafkaLog({ bootstrapServers: cluster.bootstrapServers })
+      for (const publisher of publishers) {
+        const topic = (await log.find(`video-${publisher.id}`)) ?? assert.fail('the topic is gone')
+        const stream = new RecordStream()
+        let expected = 0
+        for (let at = (await log.bounds(topic)).first; ; ) {
+          const chunk = await log.read(topic, at, 4 * 1024 * 1024)
+          for (const record of chunk.records) {
+            const entry = stream.take(record)?.entry
+            if (entry?.kind !== 'frame') continue
+            assert.equal(entry.sequence, expected, `in the log of ${publisher.id}`)
+            assert.equal(Buffer.from(entry.frame.data).readUInt32BE(), expected, 'the frame is its own')
+            expected += 1
+          }
+          if (chunk.next >= chunk.end) break
+          at = chunk.next
+        }
+        assert.equal(expected, publisher.acknowledged + 1)
+      }
+    })
+  })
+}
+
+/** How long pictures stood still. */
+function report(t: TestContext, silences: number[], settings: FaultOptions['brokerSettings']): void {
+  const sorted = silences.sort((a, b) => a - b)
+  const at = (share: number): string =>
+    ((sorted[Math.ceil(share * sorted.length) - 1] ?? 0) / 1000).toFixed(2)
+  const beside = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  t.diagnostic(`pictures stood still for p50 ${at(0.5)} p99 ${at(0.99)} s (${beside.join(' ')})`)
+}
