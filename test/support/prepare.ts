@@ -1,6 +1,6 @@
 /** Brings what the tests need and a new machine lacks: browsers, ffmpeg and kcat by apt, Kafka by Maven. */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -48,6 +48,7 @@ export function prepare(): void {
     must('apt-get', ['update'])
     must('apt-get', ['install', '-y', '--no-install-recommends', ...missing])
   }
+  preparePython()
   if (process.env.TEST_BOOTSTRAP_SERVERS !== undefined || existsSync(join(root, 'tools', 'kafka', 'libs')))
     return
   for (const program of ['java', 'mvn']) {
@@ -65,4 +66,16 @@ export function prepare(): void {
     'dependency:copy-dependencies',
     '-DoutputDirectory=libs',
   ])
+}
+
+/** A second Kafka client, in a folder of its own. */
+function preparePython(): void {
+  const tools = join(root, 'tools', 'python')
+  if (existsSync(join(tools, 'venv', 'ready'))) return
+  if (!has('python3'))
+    fail('The tests read a broadcast with a second Kafka client, which needs python3. Install it.')
+  process.stdout.write('Installing a Kafka client for Python …\n')
+  must('python3', ['-m', 'venv', join(tools, 'venv')])
+  must(join(tools, 'venv', 'bin', 'pip'), ['install', '-q', '-r', join(tools, 'requirements.txt')])
+  writeFileSync(join(tools, 'venv', 'ready'), '')
 }
