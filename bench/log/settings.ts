@@ -1,0 +1,73 @@
+/** What a run can be told by the environment, and which cases that makes. */
+import { type SubjectName, subjects } from './subject.ts'
+
+export interface Case {
+  readonly brokers: 1 | 3
+  /** Broadcasts that send. */
+  readonly live: number
+  /** Broadcasts that are followed, those that send among them. */
+  readonly open: number
+}
+
+export interface LogSettings {
+  readonly rounds: number
+  /** Of one measurement, seconds. */
+  readonly seconds: number
+  /** Seconds of the same load before it. */
+  readonly warmUp: number
+  /** How often a subject is measured at most where others keep the machine busy; the least disturbed time counts. */
+  readonly tries: number
+  readonly cases: readonly Case[]
+  readonly subjects: readonly SubjectName[]
+  /** Folder for a CPU profile of each measurement of ours. */
+  readonly profile: string | undefined
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** @throws Error that names the variable */
+export function readSettings(env: Environment): LogSettings {
+  const brokers = list(env.LOG_BROKERS || '1,3').map(each => {
+    if (each !== '1' && each !== '3') throw new Error('LOG_BROKERS takes 1, 3')
+    return each === '1' ? 1 : 3
+  })
+  const broadcasts = list(env.LOG_BROADCASTS || '1,10,50,50/1000').map(readBroadcasts)
+  return {
+    rounds: number(env, 'LOG_ROUNDS', 3, 1, 100),
+    seconds: number(env, 'LOG_SECONDS', 12, 1, 600),
+    warmUp: number(env, 'LOG_WARM_UP', 3, 0, 60),
+    tries: number(env, 'LOG_TRIES', 2, 1, 10),
+    cases: brokers.flatMap(count => broadcasts.map(each => ({ brokers: count, ...each }) as const)),
+    subjects: readSubjects(env.LOG_ONLY),
+    profile: env.LOG_PROFILE || undefined,
+  }
+}
+
+/** `50` or `50/1000`: fifty that send, of a thousand that are followed. */
+function readBroadcasts(text: string): Pick<Case, 'live' | 'open'> {
+  const match = /^(\d{1,4})(?:\/(\d{1,5}))?$/.exec(text)
+  const live = Number(match?.[1])
+  const open = Number(match?.[2] ?? live)
+  if (!(live >= 1 && open >= live)) throw new Error('LOG_BROADCASTS takes numbers such as 50, or 50/1000')
+  return { live, open }
+}
+
+function readSubjects(text: string | undefined): readonly SubjectName[] {
+  const names = list(text || 'ours,bare')
+  const chosen = subjects.filter(name => names.includes(name))
+  if (chosen.length === 0 || chosen.length !== names.length)
+    throw new Error(`LOG_ONLY takes ${subjects.join(', ')}`)
+  return chosen
+}
+
+function number(env: Environment, name: string, otherwise: number, least: number, most: number): number {
+  const value = Number(env[name] || otherwise)
+  if (!(value >= least && value <= most)) throw new Error(`${name} takes a number from ${least} to ${most}`)
+  return value
+}
+
+const list = (text: string): string[] =>
+  text
+    .split(',')
+    .map(each => each.trim())
+    .filter(each => each !== '')
