@@ -27,7 +27,7 @@ console.log(
   `\n30 frames/s of 6 kB a broadcast, ${rounds} rounds of ${seconds} s, ${availableParallelism()} cores, milliseconds\n`,
 )
 console.log(table(results, settings))
-console.log(`\n${goals(results).join('\n')}`)
+console.log(`\n${goals(results).join('\n') || 'No goal was measured in a calm round.'}`)
 
 async function measureCase(its: Case, bootstrapServers: string): Promise<Map<SubjectName, Outcome[]>> {
   const prefix = `bench-log-${process.pid}-${its.live}-${its.open}`
