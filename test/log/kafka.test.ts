@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Connection, listGroupsV5, listOffsetsV7 } from '@platformatic/kafka'
 import { FramelogError } from '../../src/errors.ts'
 import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
@@ -123,6 +124,27 @@ describe('the Kafka log', () => {
     const { groups } = await listGroupsV5.api.async(connection, [], [])
     await connection.close()
     assert.deepEqual(groups, [])
+    await log.delete(topic)
+  })
+})
+
+describe('a tail that takes the place of another', { timeout: 30_000 }, () => {
+  it('is served also after the request that was under way', async () => {
+    await using log = await open()
+    const topic = await log.create(name(), {})
+    const first = new TailReader(log, topic, offset(0))
+    await log.append(topic, [record('0')])
+    await first.until(1)
+    first.close()
+    using second = new TailReader(log, topic, offset(1))
+    // Longer than a poll waits for records: its answer is empty.
+    await delay(1200)
+    await log.append(topic, [record('1')])
+    await second.until(1)
+    // Longer than a topic counts as hot without records.
+    await delay(6500)
+    await log.append(topic, [record('2')])
+    await second.until(2)
     await log.delete(topic)
   })
 })

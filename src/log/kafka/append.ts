@@ -5,6 +5,7 @@
  * Order: a topic has at most one batch under way, and a batch that failed in passing goes again before anything
  * newer of its topic. It may then be in the log twice.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { BoundedQueue } from '../../core/queue.ts'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
@@ -14,6 +15,7 @@ import { type Cluster, notFound } from './cluster.ts'
 import type { Connections } from './connections.ts'
 import { answeredError, closedError, errorName, isPassing } from './errors.ts'
 import type { Address } from './options.ts'
+import type { Pacer } from './pacer.ts'
 import { encodeMessage, namesTopic, type ProduceResult } from './produce.ts'
 
 /** Bytes of values in a batch; a single larger append goes alone. */
@@ -64,6 +66,7 @@ export interface AppendLimits {
 export class Appender {
   readonly #cluster: Cluster
   readonly #connections: Connections
+  readonly #pacer: Pacer
   readonly #limits: AppendLimits
   readonly #lanes = new Map<string, Lane>()
   /** When the request that is under way to a broker was sent, by address. */
@@ -73,9 +76,10 @@ export class Appender {
   #scheduled = false
   #closed = false
 
-  constructor(cluster: Cluster, connections: Connections, limits: AppendLimits) {
+  constructor(cluster: Cluster, connections: Connections, pacer: Pacer, limits: AppendLimits) {
     this.#cluster = cluster
     this.#connections = connections
+    this.#pacer = pacer
     this.#limits = limits
     this.#timer = setInterval(() => this.#watch(), 500)
     this.#timer.unref()
@@ -96,6 +100,7 @@ export class Appender {
     }
     lane.bytes += bytes
     this.#waitingBytes += bytes
+    this.#pacer.count(records.length)
     this.pump()
     return promise
   }
@@ -181,6 +186,7 @@ export class Appender {
 
   async #produce(leader: Address, lanes: readonly Lane[]): Promise<void> {
     this.#busy.set(leader.key, Date.now())
+    const sentAt = performance.now()
     for (const lane of lanes) lane.state = 'sent'
     try {
       const batches = lanes.map(({ topic, batch }) => ({
@@ -194,6 +200,8 @@ export class Appender {
       const failure = toFramelogError(error, 'LOG_FAILED')
       for (const lane of lanes) this.#retryOrFail(lane, failure, isOfConnection(failure))
     } finally {
+      const wait = this.#pacer.waitAfter(sentAt)
+      if (wait > 0 && !this.#closed) await delay(wait)
       this.#busy.delete(leader.key)
       this.pump()
     }
@@ -268,14 +276,15 @@ export class Appender {
     for (const lane of this.#lanes.values()) {
       const late = (call: Call | undefined): boolean =>
         call !== undefined && now - call.since > deliveryTimeout
+      const calls = [...lane.batch, ...lane.apart].filter(late)
+      for (let call = lane.waiting.peek(); call && late(call); call = lane.waiting.peek()) {
+        calls.push(call)
+        lane.waiting.shift()
+      }
+      if (calls.length === 0) continue
       const reason = lane.failure ? `: ${lane.failure.message}` : ''
       const message = `topic ${lane.topic.name} took no append for ${deliveryTimeout / 1000} s${reason}`
-      const error = new FramelogError('LOG_UNREACHABLE', message, { cause: lane.failure })
-      this.#reject(lane, [...lane.batch, ...lane.apart].filter(late), error)
-      while (late(lane.waiting.peek())) {
-        const call = lane.waiting.shift()
-        if (call) this.#reject(lane, [call], error)
-      }
+      this.#reject(lane, calls, new FramelogError('LOG_UNREACHABLE', message, { cause: lane.failure }))
     }
     if ([...this.#busy.values()].some(since => now - since > doubtAfter)) {
       // A broker that is gone is dropped, and what waits for it goes to its successor.

@@ -10,7 +10,14 @@ import type { Address, NewConnectionOptions } from './options.ts'
  * Milliseconds that a request of the role may take, waiting in the broker included. Short where frames wait: a
  * connection that hangs shows by nothing else.
  */
-const requestTimeouts = { produce: 5000, live: 3000, fresh: 3000, replay: 10_000, lookup: 5000 } as const
+const requestTimeouts = {
+  produce: 5000,
+  live: 3000,
+  idle: 3000,
+  fresh: 3000,
+  replay: 10_000,
+  lookup: 5000,
+} as const
 export type Role = keyof typeof requestTimeouts
 
 const warnEvery = 30_000

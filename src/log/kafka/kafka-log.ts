@@ -20,6 +20,7 @@ import { Cluster, notFound } from './cluster.ts'
 import { Connections } from './connections.ts'
 import { closedError } from './errors.ts'
 import { bootstrapAddresses, connectionOptions, type KafkaLogOptions } from './options.ts'
+import { Pacer } from './pacer.ts'
 import { Questions } from './read.ts'
 import { Tails } from './tail.ts'
 import { segmentLimits, Topics } from './topics.ts'
@@ -89,11 +90,12 @@ class KafkaLog implements Log {
     const { replicationFactor, minInsyncReplicas } = options
     const copies = { replicationFactor, minInsyncReplicas }
     this.#topics = new Topics(this.#cluster, this.#questions, copies, onWarning)
-    this.#appender = new Appender(this.#cluster, connections, {
+    const pacer = new Pacer(() => this.#cluster.brokers.size)
+    this.#appender = new Appender(this.#cluster, connections, pacer, {
       perTopic: options.maxWaitingBytes ?? 64 * mebibyte,
       overall: options.maxWaitingBytesOverall ?? 512 * mebibyte,
     })
-    this.#tails = new Tails(this.#cluster, connections)
+    this.#tails = new Tails(this.#cluster, connections, pacer)
   }
 
   connect(): Promise<void> {

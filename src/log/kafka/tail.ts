@@ -11,11 +11,12 @@ import { BrokerTails } from './broker-tails.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import type { Connections } from './connections.ts'
 import { closedError } from './errors.ts'
+import type { Pacer } from './pacer.ts'
 import { outOfRange } from './read.ts'
 
 export class KafkaTail implements Tail {
   next: Offset
-  /** It has read up to the topic's end once: the live poll serves it from then on. */
+  /** It has read up to the topic's end once: a poll with a session serves it from then on. */
   joined = false
   /** Turn of the fresh poll that asked for it last. */
   turn = 0
@@ -56,6 +57,8 @@ export class KafkaTail implements Tail {
 export class TailGroup {
   readonly topic: Topic
   readonly tails = new Set<KafkaTail>()
+  /** When a record came last; milliseconds of Date.now(). */
+  recordAt = 0
   readonly #onEmpty: () => void
 
   constructor(topic: Topic, onEmpty: () => void) {
@@ -68,7 +71,7 @@ export class TailGroup {
     if (this.tails.size === 0) this.#onEmpty()
   }
 
-  /** Where the live poll reads: the furthest of those that it serves. */
+  /** Where a poll with a session reads: the furthest of those that it serves. */
   get front(): Offset | undefined {
     let front: Offset | undefined
     for (const { joined, next } of this.tails) if (joined && next >= (front ?? 0)) front = next
@@ -114,11 +117,13 @@ export class Tails {
   /** Address of the broker that a group is with, by topic id. */
   readonly #placed = new Map<string, string>()
   readonly #locating = new Set<TailGroup>()
+  readonly #pacer: Pacer
   #closed = false
 
-  constructor(cluster: Cluster, connections: Connections) {
+  constructor(cluster: Cluster, connections: Connections, pacer: Pacer) {
     this.#cluster = cluster
     this.#connections = connections
+    this.#pacer = pacer
   }
 
   tail(topic: Topic, from: Offset, sink: TailSink): Tail {
@@ -175,9 +180,15 @@ export class Tails {
     this.#placed.set(group.topic.id, leader.key)
     let broker = this.#brokers.get(leader.key)
     if (broker === undefined) {
-      broker = new BrokerTails(leader, this.#cluster, this.#connections, (misplaced, failures) => {
-        this.#unplace(misplaced)
-        void this.#locate(misplaced, failures)
+      broker = new BrokerTails({
+        address: leader,
+        cluster: this.#cluster,
+        connections: this.#connections,
+        pacer: this.#pacer,
+        onMisplaced: (misplaced, failures) => {
+          this.#unplace(misplaced)
+          void this.#locate(misplaced, failures)
+        },
       })
       this.#brokers.set(leader.key, broker)
     }
