@@ -99,7 +99,7 @@ export const errorKinds = {
   ),
   LOG_TLS: kind(503, 4503, false, 'Check SECURITY_PROTOCOL against the listener in BOOTSTRAP_SERVERS.'),
   LOG_OVERLOADED: kind(503, 4503, true, 'The log does not keep up. Wait, or lower the bitrate.'),
-  LOG_FULL: kind(507, 4503, true, 'Free space where DATA_DIR is.'),
+  LOG_FULL: kind(507, 4503, true, 'Free space where DATA_DIR is, delete a broadcast, or raise DATA_LIMIT.'),
   LOG_CORRUPT: kind(
     500,
     1011,

@@ -142,12 +142,13 @@ export const settings = {
     integer(1, 32767),
   ),
   RETENTION: setting('How long video is kept: a span, or `forever`.', '24h', retention),
-  RETENTION_BYTES: setting(
-    'Size past which the oldest video of a broadcast goes (Kafka only).',
+  RETENTION_BYTES: setting('Size past which the oldest video of a broadcast goes.', undefined, bytes),
+  DATA_DIR: setting('Folder of the embedded log.', 'data', text),
+  DATA_LIMIT: setting(
+    'Size past which the oldest video of all broadcasts leaves the embedded log. Default: no limit.',
     undefined,
     bytes,
   ),
-  DATA_DIR: setting('Folder of the embedded log.', 'data', text),
   EMBEDDED_SYNC: setting(
     'When the embedded log acknowledges: at `commit` (survives a killed process) or `always` on disk (survives a power cut).',
     'commit',

@@ -1,10 +1,11 @@
 /** Opens the log that the settings name: Kafka where there are bootstrap servers, else the embedded one. */
+import type { EmbeddedLogOptions } from './embedded/embedded-log.ts'
 import type { KafkaLogOptions } from './kafka/kafka-log.ts'
 import type { Log } from './log.ts'
 
 export type LogOptions =
   | ({ readonly backend: 'kafka' } & KafkaLogOptions)
-  | { readonly backend: 'embedded'; readonly dir: string; readonly sync: 'commit' | 'always' }
+  | ({ readonly backend: 'embedded' } & EmbeddedLogOptions)
 
 /** Registers what a backend needs of the process; to be called once, by the program. */
 export async function guardProcess(options: LogOptions): Promise<void> {
@@ -17,7 +18,7 @@ export async function guardProcess(options: LogOptions): Promise<void> {
 
 /**
  * A backend is loaded when it is chosen: neither waits for the other's libraries.
- * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_TLS, DATA_DIR_UNUSABLE
+ * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_TLS, LOG_FULL, DATA_DIR_UNUSABLE
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   if (options.backend === 'kafka') {

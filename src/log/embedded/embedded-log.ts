@@ -5,9 +5,8 @@
  * `sync: 'always'` it is acknowledged once it is on the disk, so that a power cut loses nothing either.
  */
 import { randomUUID } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type Database, open, type RootDatabase } from 'lmdb'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
 import type {
@@ -24,30 +23,35 @@ import type {
 } from '../log.ts'
 import {
   decodeStored,
+  encodeMark,
   encodeRecord,
+  markKey,
   offsetOfKey,
   recordKey,
   timestampOfStored,
-  topicOfKey,
 } from './layout.ts'
+import { loadTopic } from './load.ts'
 import { lockDirectory } from './lock.ts'
-import { EmbeddedTopic, type StoredTopic } from './topic.ts'
+import { Retention } from './retention.ts'
+import { markStep } from './sizes.ts'
+import { Store, type Sync, storeFile } from './store.ts'
+import type { EmbeddedTopic, StoredTopic } from './topic.ts'
 
 export interface EmbeddedLogOptions {
   /** Made where it does not exist. */
   readonly dir: string
-  readonly sync?: 'commit' | 'always'
+  readonly sync?: Sync
   /** Bytes that may wait for their commit, per topic. */
   readonly maxWaitingBytes?: number
+  /** Bytes in use past which the oldest records of all topics go; undefined: no limit. */
+  readonly limit?: number | undefined
   /** Milliseconds between two looks for records past their retention. */
   readonly trimEvery?: number
 }
 
 const tailChunkBytes = 1024 * 1024
-/** Bytes left on the disk below which a failed write counts as a full disk. */
-const fullBelow = 1024 * 1024
 
-/** @throws FramelogError DATA_DIR_UNUSABLE */
+/** @throws FramelogError DATA_DIR_UNUSABLE, LOG_FULL */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log> {
   const dir = resolve(options.dir)
   try {
@@ -61,13 +65,10 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
   }
   const lock = await lockDirectory(dir)
   try {
-    const root = open({ path: resolve(dir, 'log.mdb'), maxDbs: 4, cache: false })
-    return new EmbeddedLog(root, dir, lock, options)
-  } catch (cause) {
+    return new EmbeddedLog(new Store(dir, storeFile(dir), options.sync ?? 'commit'), lock, options)
+  } catch (error) {
     await lock[Symbol.asyncDispose]()
-    throw new FramelogError('DATA_DIR_UNUSABLE', `The store in ${dir} cannot be opened: ${String(cause)}`, {
-      cause,
-    })
+    throw error
   }
 }
 
@@ -87,40 +88,39 @@ export const isCommitEcho = (reason: unknown): boolean =>
   reason instanceof Error && ('commitError' in reason || /[\\/]lmdb[\\/]/.test(reason.stack ?? ''))
 
 class EmbeddedLog implements Log {
-  readonly #root: RootDatabase
-  readonly #dir: string
+  readonly #store: Store
   readonly #lock: AsyncDisposable
-  readonly #meta: Database<StoredTopic | number, string>
-  readonly #records: Database<Buffer, Buffer>
+  readonly #options: EmbeddedLogOptions
   readonly #topics = new Map<string, EmbeddedTopic>()
-  readonly #sync: 'commit' | 'always'
   readonly #maxWaitingBytes: number
+  readonly #retention: Retention
   /** Number of the newest topic ever made here. */
   #lastNumber: number
-  readonly #trimTimer: NodeJS.Timeout
-  #trimming = false
   #closed = false
 
-  constructor(root: RootDatabase, dir: string, lock: AsyncDisposable, options: EmbeddedLogOptions) {
-    this.#root = root
-    this.#dir = dir
+  constructor(store: Store, lock: AsyncDisposable, options: EmbeddedLogOptions) {
+    this.#store = store
     this.#lock = lock
-    this.#sync = options.sync ?? 'commit'
+    this.#options = options
     this.#maxWaitingBytes = options.maxWaitingBytes ?? 64 * 1024 * 1024
-    this.#meta = root.openDB({ name: 'topics', encoding: 'json' })
-    this.#records = root.openDB({ name: 'records', encoding: 'binary', keyEncoding: 'binary' })
-    const last = this.#meta.get('#last')
+    const last = store.topics.get('#last')
     this.#lastNumber = typeof last === 'number' ? last : 0
-    for (const { key, value } of this.#meta.getRange()) {
+    for (const { key, value } of store.topics.getRange()) {
       if (typeof value !== 'number') this.#load(key.slice(1), value)
     }
     this.#purgeDeleted()
-    this.#trimTimer = setInterval(() => this.#trim(), options.trimEvery ?? 30_000)
-    this.#trimTimer.unref()
+    this.#retention = new Retention({
+      store,
+      topics: () => this.#topics.values(),
+      offsetAt: (topic, time) => this.#search(topic, time),
+      limit: options.limit,
+      every: options.trimEvery ?? 30_000,
+      onMove: async () => {},
+    })
   }
 
   async describe(): Promise<LogDescription> {
-    const what = this.#sync === 'always' ? 'a power cut' : 'a killed process, not a power cut'
+    const what = this.#options.sync === 'always' ? 'a power cut' : 'a killed process, not a power cut'
     return {
       backend: 'embedded',
       durability: `one copy on this machine; what is acknowledged survives ${what}`,
@@ -134,21 +134,20 @@ class EmbeddedLog implements Log {
     if (existing) return existing.topic
     this.#lastNumber += 1
     const number = this.#lastNumber
-    const { compact = false, retention } = options
+    const { compact = false, retention, retentionBytes } = options
     const stored: StoredTopic = {
       id: randomUUID(),
       number,
       compact,
       ...(retention === undefined ? {} : { retention }),
+      ...(retentionBytes === undefined ? {} : { retentionBytes }),
     }
     const topic = this.#load(name, stored)
     try {
-      await this.#settle(
-        this.#meta.batch(() => {
-          this.#meta.put('#last', number)
-          this.#meta.put(`/${name}`, stored)
-        }),
-      )
+      await this.#store.write(() => {
+        this.#store.topics.put('#last', number)
+        this.#store.topics.put(`/${name}`, stored)
+      })
     } catch (error) {
       this.#topics.delete(name)
       throw error
@@ -181,24 +180,29 @@ class EmbeddedLog implements Log {
         `${found.waitingBytes} bytes of ${topic.name} wait for the disk`,
       )
     }
+    if (!compact) this.#retention.admit(records.length, bytes)
     const next = first + records.length
     found.next = next
     found.waitingBytes += bytes
     const written = encoded.map((value, i) => decodeStored(value, (first + i) as Offset))
+    const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0)
     try {
-      await this.#settle(
-        this.#records.batch(() => {
-          for (const [i, value] of encoded.entries()) this.#records.put(recordKey(number, first + i), value)
-          if (compact) this.#supersede(found, written)
-        }),
-      )
+      await this.#store.write(() => {
+        for (const [i, value] of encoded.entries())
+          this.#store.records.put(recordKey(number, first + i), value)
+        if (mark !== undefined) this.#store.marks.put(markKey(number, mark.offset), encodeMark(mark))
+        if (compact) this.#supersede(found, written)
+      })
     } catch (error) {
       found.waitingBytes -= bytes
+      found.sizes.settled(mark, bytes, false)
       await found.settled(first, next, [])
       throw error
     }
+    found.sizes.settled(mark, bytes, true)
     await found.settled(first, next, written)
     found.waitingBytes -= bytes
+    this.#retention.afterAppend(found)
     return first as Offset
   }
 
@@ -209,19 +213,7 @@ class EmbeddedLog implements Log {
 
   async offsetAt(topic: Topic, time: Millis): Promise<Offset> {
     const found = this.#get(topic)
-    let low: number = this.#first(found)
-    let high = found.end
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const [entry] = this.#records.getRange({
-        start: recordKey(found.stored.number, middle),
-        end: recordKey(found.stored.number, high),
-        limit: 1,
-      })
-      if (entry !== undefined && timestampOfStored(entry.value) < time) low = offsetOfKey(entry.key) + 1
-      else high = middle
-    }
-    return low as Offset
+    return Math.max(this.#first(found), this.#search(found, time)) as Offset
   }
 
   async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
@@ -244,18 +236,19 @@ class EmbeddedLog implements Log {
     if (found === undefined || found.topic.id !== topic.id) return
     this.#topics.delete(topic.name)
     found.finish(notFound(topic.name))
-    await this.#settle(this.#meta.remove(`/${topic.name}`))
-    await this.#purge(recordKey(found.stored.number, 0), recordKey(found.stored.number + 1, 0))
+    await this.#store.free(() => {
+      this.#store.topics.remove(`/${topic.name}`)
+    })
+    await this.#purge(found.stored.number)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    clearInterval(this.#trimTimer)
+    this.#retention[Symbol.dispose]()
     const closed = new FramelogError('LOG_CLOSED', 'The embedded log was closed')
     for (const topic of this.#topics.values()) topic.finish(closed)
-    await this.#root.flushed
-    await this.#root.close()
+    await this.#store.close()
     await this.#lock[Symbol.asyncDispose]()
   }
 
@@ -272,7 +265,7 @@ class EmbeddedLog implements Log {
     const records: LogRecord[] = []
     let bytes = 0
     const range = { start: recordKey(number, from), end: recordKey(number, found.end) }
-    for (const { key, value } of this.#records.getRange(range)) {
+    for (const { key, value } of this.#store.records.getRange(range)) {
       // The store lends the bytes until its next read; the record owns this copy.
       const record = decodeStored(Uint8Array.from(value), offsetOfKey(key))
       if (records.length > 0 && bytes + record.value.byteLength > maxBytes) {
@@ -285,38 +278,40 @@ class EmbeddedLog implements Log {
     return { records, next: found.end as Offset, end: found.end as Offset }
   }
 
-  #first({ stored, end }: EmbeddedTopic): Offset {
-    const range = { start: recordKey(stored.number, 0), end: recordKey(stored.number, end), limit: 1 }
-    for (const key of this.#records.getKeys(range)) return stored.compact ? (0 as Offset) : offsetOfKey(key)
-    return (stored.compact ? 0 : end) as Offset
+  #first(found: EmbeddedTopic): Offset {
+    this.#retention.hideOld(found)
+    return found.first as Offset
+  }
+
+  /** The first offset whose record is not older than a time, else the end. Timestamps rise within a topic. */
+  #search(found: EmbeddedTopic, time: number): number {
+    const { number } = found.stored
+    let low = found.first
+    let high = found.end
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const [entry] = this.#store.records.getRange({
+        start: recordKey(number, middle),
+        end: recordKey(number, high),
+        limit: 1,
+      })
+      if (entry !== undefined && timestampOfStored(entry.value) < time) low = offsetOfKey(entry.key) + 1
+      else high = middle
+    }
+    return low
   }
 
   #supersede(found: EmbeddedTopic, written: readonly LogRecord[]): void {
     for (const { key, offset } of written) {
       const older = found.offsetOfKey.get(key)
-      if (older !== undefined) this.#records.remove(recordKey(found.stored.number, older))
+      if (older !== undefined) this.#store.records.remove(recordKey(found.stored.number, older))
       found.offsetOfKey.set(key, offset)
     }
   }
 
   #load(name: string, stored: StoredTopic): EmbeddedTopic {
-    const newest = this.#records.getKeys({
-      start: recordKey(stored.number, Number.MAX_SAFE_INTEGER),
-      // A reverse range leaves its end out, and the record may be the one at offset 0.
-      end: recordKey(stored.number - 1, Number.MAX_SAFE_INTEGER),
-      reverse: true,
-      limit: 1,
-    })
-    let next = 0
-    for (const key of newest) if (topicOfKey(key) === stored.number) next = offsetOfKey(key) + 1
-    const topic = new EmbeddedTopic({ name, id: stored.id }, stored, next)
-    if (stored.compact) {
-      const range = { start: recordKey(stored.number, 0), end: recordKey(stored.number, next) }
-      for (const { key, value } of this.#records.getRange(range)) {
-        const { key: name, offset } = decodeStored(Uint8Array.from(value), offsetOfKey(key))
-        topic.offsetOfKey.set(name, offset)
-      }
-    }
+    const step = markStep(stored.retentionBytes, this.#options.limit)
+    const topic = loadTopic(this.#store, name, stored, step)
     this.#topics.set(name, topic)
     return topic
   }
@@ -327,59 +322,15 @@ class EmbeddedLog implements Log {
     for (let number = 1; number <= this.#lastNumber; number++) {
       const range = { start: recordKey(number, 0), end: recordKey(number + 1, 0), limit: 1 }
       if (known.has(number)) continue
-      for (const _ of this.#records.getKeys(range)) void this.#purge(range.start, range.end).catch(() => {})
+      for (const _ of this.#store.records.getKeys(range)) void this.#purge(number).catch(() => {})
     }
   }
 
-  /** Removes what is past its retention. The newest record stays: it tells which offset comes next. */
-  #trim(): void {
-    if (this.#trimming) return
-    this.#trimming = true
-    const trimAll = async (): Promise<void> => {
-      for (const found of [...this.#topics.values()]) {
-        const { retention, number } = found.stored
-        if (retention === undefined || this.#closed) continue
-        const from = this.#first(found)
-        const kept = Math.min(
-          await this.offsetAt(found.topic, (Date.now() - retention) as Millis),
-          found.end - 1,
-        )
-        if (kept > from) await this.#purge(recordKey(number, from), recordKey(number, kept))
-      }
-    }
-    // A topic deleted meanwhile, or a full disk: the next look tries again.
-    trimAll()
-      .catch(() => {})
-      .finally(() => {
-        this.#trimming = false
-      })
-  }
-
-  async #purge(start: Buffer, end: Buffer): Promise<void> {
-    const range = { start, end, limit: 5000 }
-    while (!this.#closed) {
-      const keys = [...this.#records.getKeys(range)]
-      if (keys.length === 0) return
-      await this.#settle(
-        this.#records.batch(() => {
-          for (const key of keys) this.#records.remove(key)
-        }),
-      )
-    }
-  }
-
-  async #settle(write: Promise<unknown>): Promise<void> {
-    try {
-      await write
-      if (this.#sync === 'always') await this.#root.flushed
-    } catch (cause) {
-      // LMDB reports a full disk as an input/output error: what is left tells which it was.
-      const { bavail, bsize } = statfsSync(this.#dir)
-      if (bavail * bsize < fullBelow)
-        throw new FramelogError('LOG_FULL', `No space is left in ${this.#dir}`, { cause })
-      const message = cause instanceof Error ? cause.message : String(cause)
-      throw new FramelogError('LOG_FAILED', `The embedded log cannot write: ${message}`, { cause })
-    }
+  async #purge(number: number): Promise<void> {
+    const store = this.#store
+    await store.remove(store.records, recordKey(number, 0), recordKey(number + 1, 0))
+    await store.remove(store.marks, markKey(number, 0), markKey(number + 1, 0))
+    if (!this.#closed) this.#retention.freed()
   }
 
   #get(topic: Topic): EmbeddedTopic {

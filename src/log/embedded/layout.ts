@@ -2,11 +2,13 @@
  * How a record lies in the store. Key: topic number u32, offset i64, so that a topic is one range in order.
  * Value: layout version u8, timestamp i64, key length u8, key, count of headers u8, then for each its name's
  * length u8, name, value's length u32, value (Latin-1), and the record's value to the end.
+ * A mark (sizes.ts): bytes before it i64, timestamp i64.
  */
 import { ByteReader, ByteWriter } from '../../core/bytes.ts'
 import { FramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
 import type { Header, LogRecord, NewRecord } from '../log.ts'
+import type { Mark } from './sizes.ts'
 
 const layoutVersion = 1
 
@@ -16,6 +18,22 @@ export function recordKey(topic: number, offset: number): Buffer {
   key.writeBigInt64BE(BigInt(offset), 4)
   return key
 }
+
+/** Marks have the keys of their records. */
+export const markKey = recordKey
+
+export function encodeMark({ before, time }: Mark): Buffer {
+  const bytes = Buffer.allocUnsafe(16)
+  bytes.writeBigInt64BE(BigInt(before), 0)
+  bytes.writeBigInt64BE(BigInt(time), 8)
+  return bytes
+}
+
+export const decodeMark = (key: Buffer, bytes: Buffer): Mark => ({
+  offset: offsetOfKey(key),
+  before: Number(bytes.readBigInt64BE(0)),
+  time: Number(bytes.readBigInt64BE(8)),
+})
 
 export const topicOfKey = (key: Buffer): number => key.readUInt32BE(0)
 export const offsetOfKey = (key: Buffer): Offset => Number(key.readBigInt64BE(4)) as Offset

@@ -2,6 +2,7 @@
 import type { FramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
 import type { Chunk, LogRecord, TailSink, Topic } from '../log.ts'
+import type { TopicSizes } from './sizes.ts'
 
 export interface StoredTopic {
   readonly id: string
@@ -10,6 +11,8 @@ export interface StoredTopic {
   readonly compact: boolean
   /** Milliseconds after which records go; absent keeps them. */
   readonly retention?: number
+  /** Bytes past which the oldest records go; absent keeps them. */
+  readonly retentionBytes?: number
 }
 
 interface Commit {
@@ -25,6 +28,13 @@ export class EmbeddedTopic {
   next: number
   /** The first offset whose commit is still to come. */
   end: number
+  /** The first offset that is served. Records below it go, or are gone. */
+  first: number
+  /** Up to here records are gone. */
+  removed: number
+  /** When it was last looked which records are too old, in milliseconds since 1970. */
+  lookedAt = 0
+  readonly sizes: TopicSizes
   /** Bytes of appends that are not committed yet. */
   waitingBytes = 0
   /** Compact topics only: the offset that holds each key. */
@@ -33,11 +43,19 @@ export class EmbeddedTopic {
   /** Commits that were told of before an earlier one, by their first offset; `waitingBytes` bounds them. */
   readonly #settled = new Map<number, Commit>()
 
-  constructor(topic: Topic, stored: StoredTopic, next: number) {
+  constructor(topic: Topic, stored: StoredTopic, first: number, next: number, sizes: TopicSizes) {
     this.topic = topic
     this.stored = stored
+    this.first = first
+    this.removed = first
     this.next = next
     this.end = next
+    this.sizes = sizes
+  }
+
+  /** Hides what lies before an offset, never the newest record, and never shows again what was hidden. */
+  moveFirst(to: number): void {
+    if (!this.stored.compact) this.first = Math.max(this.first, Math.min(to, this.end - 1))
   }
 
   /**
@@ -50,6 +68,8 @@ export class EmbeddedTopic {
     this.#settled.set(first, { next, records, resolve })
     for (let commit = this.#settled.get(this.end); commit; commit = this.#settled.get(this.end)) {
       this.#settled.delete(this.end)
+      if (commit.records.length === 0 && this.first === this.end && !this.stored.compact)
+        this.first = commit.next
       this.end = commit.next
       const chunk: Chunk = { records: commit.records, next: this.end as Offset, end: this.end as Offset }
       if (commit.records.length > 0) for (const tail of this.#tails) tail.offer(chunk)

@@ -1,0 +1,70 @@
+/** What the process must know of a topic, read from the store at a start. */
+import type { Database } from 'lmdb'
+import {
+  decodeMark,
+  decodeStored,
+  encodeMark,
+  markKey,
+  offsetOfKey,
+  recordKey,
+  timestampOfStored,
+} from './layout.ts'
+import { type Mark, TopicSizes } from './sizes.ts'
+import type { Store } from './store.ts'
+import { EmbeddedTopic, type StoredTopic } from './topic.ts'
+
+/** @param step bytes between two marks */
+export function loadTopic(store: Store, name: string, stored: StoredTopic, step: number): EmbeddedTopic {
+  const { number, compact } = stored
+  const { first, next } = boundsOf(store.records, number)
+  const sizes = compact ? new TopicSizes(step) : countSizes(store, number, first, next, step)
+  const topic = new EmbeddedTopic({ name, id: stored.id }, stored, compact ? 0 : first, next, sizes)
+  if (compact) {
+    for (const { key, value } of store.records.getRange({
+      start: recordKey(number, 0),
+      end: recordKey(number, next),
+    })) {
+      const { key: name, offset } = decodeStored(Uint8Array.from(value), offsetOfKey(key))
+      topic.offsetOfKey.set(name, offset)
+    }
+  }
+  return topic
+}
+
+function boundsOf(records: Database<Buffer, Buffer>, number: number): { first: number; next: number } {
+  const start = recordKey(number, 0)
+  const end = recordKey(number + 1, 0)
+  let first = 0
+  let next = 0
+  for (const key of records.getKeys({ start, end, limit: 1 })) first = offsetOfKey(key)
+  // A reverse range leaves its end out, and the record may be the one at offset 0.
+  const before = recordKey(number - 1, Number.MAX_SAFE_INTEGER)
+  for (const key of records.getKeys({ start: end, end: before, reverse: true, limit: 2 }))
+    if (key.readUInt32BE(0) === number) next = Math.max(next, offsetOfKey(key) + 1)
+  return { first, next }
+}
+
+/** Counts what lies behind the last mark; all of it, and marks it, where an older version wrote none. */
+function countSizes(store: Store, number: number, first: number, next: number, step: number): TopicSizes {
+  const sizes = new TopicSizes(step)
+  const range = { start: markKey(number, 0), end: markKey(number, next) }
+  const marks: Mark[] = []
+  for (const { key, value } of store.marks.getRange(range)) marks.push(decodeMark(key, value))
+  const isMarked = (marks[0]?.offset ?? next) <= first
+  if (isMarked) for (const mark of marks) sizes.restore(mark)
+  const from = Math.max(first, isMarked ? (marks.at(-1)?.offset ?? first) : first)
+  const missing: Mark[] = []
+  for (const { key, value } of store.records.getRange({
+    start: recordKey(number, from),
+    end: recordKey(number, next),
+  })) {
+    const mark = sizes.count(offsetOfKey(key), value.byteLength, timestampOfStored(value))
+    sizes.settled(mark, value.byteLength, true)
+    if (mark !== undefined) missing.push(mark)
+  }
+  if (missing.length > 0)
+    store.writeNow(() => {
+      for (const mark of missing) store.marks.putSync(markKey(number, mark.offset), encodeMark(mark))
+    })
+  return sizes
+}
