@@ -144,7 +144,7 @@ class EmbeddedLog implements Log {
     }
     const topic = this.#load(name, stored)
     try {
-      await this.#store.write(() => {
+      await this.#store.write(2, 1024, () => {
         this.#store.topics.put('#last', number)
         this.#store.topics.put(`/${name}`, stored)
       })
@@ -187,7 +187,7 @@ class EmbeddedLog implements Log {
     const written = encoded.map((value, i) => decodeStored(value, (first + i) as Offset))
     const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0)
     try {
-      await this.#store.write(() => {
+      await this.#store.write(records.length, bytes, () => {
         for (const [i, value] of encoded.entries())
           this.#store.records.put(recordKey(number, first + i), value)
         if (mark !== undefined) this.#store.marks.put(markKey(number, mark.offset), encodeMark(mark))

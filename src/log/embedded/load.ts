@@ -63,7 +63,7 @@ function countSizes(store: Store, number: number, first: number, next: number, s
     if (mark !== undefined) missing.push(mark)
   }
   if (missing.length > 0)
-    store.writeNow(() => {
+    store.writeNow(missing.length, 0, () => {
       for (const mark of missing) store.marks.putSync(markKey(number, mark.offset), encodeMark(mark))
     })
   return sizes

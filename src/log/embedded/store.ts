@@ -1,27 +1,26 @@
-/**
- * The LMDB store of the embedded log: three trees in one file, and what becomes of LMDB's errors.
- *
- * A little space is set aside beside it: on a full disk a deletion uses it, for LMDB writes before it frees.
- */
-import { closeSync, fdatasyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs'
+/** The LMDB store of the embedded log: three trees in one file, and what becomes of LMDB's errors. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { FramelogError } from '../../errors.ts'
+import { PageFile } from './pages.ts'
+import { canOpen, type Filling, isNoSpace, Room } from './room.ts'
 import type { StoredTopic } from './topic.ts'
 
 export type Sync = 'commit' | 'always'
 
-/** Bytes left on the disk below which a failed write counts as a full disk. */
-const fullBelow = 1024 * 1024
-const reserveBytes = 1024 * 1024
-/** Records removed in one commit: on a full disk a commit must be small enough for what was set aside. */
+/** Records removed in one commit, and where there is no room for so many at once. */
 const removedAtOnce = 1000
-const removedAtOnceWhenFull = 100
-/** Milliseconds for which it stays known whether the disk is full. */
-const askDiskEvery = 1000
+const removedAtOnceWhenFull = 50
+/** Bytes of pages that a commit may take besides its values: paths in three trees and the list of free pages. */
+const commitPages = 128 * 1024
+/** Bytes of pages that a record may take besides its own: its part of a leaf, a page that is not full. */
+const recordPages = 4096 + 512
+/** Bytes of pages that LMDB may write while it opens a store that lacks a tree. */
+const openPages = 256 * 1024
+const trees = 3
 
 export const storeFile = (dir: string): string => join(dir, 'log.mdb')
-const reserveFile = (dir: string): string => join(dir, 'log.reserve')
 
 export const noSpace = (dir: string, cause?: unknown): FramelogError =>
   new FramelogError('LOG_FULL', `No space is left in ${dir}`, { cause })
@@ -35,13 +34,9 @@ export class Store {
   readonly marks: Database<Buffer, Buffer>
   readonly #root: RootDatabase
   readonly #sync: Sync
-  /** While what was set aside is in use nothing else may take it. */
-  #isReserveInUse = false
-  #hasReserve = false
+  readonly #room: Room
   #isClosed = false
   readonly #removals = new Set<Promise<void>>()
-  #asked = 0
-  #wasFull = false
 
   /** @throws FramelogError LOG_FULL, DATA_DIR_UNUSABLE */
   constructor(dir: string, file: string, sync: Sync) {
@@ -49,65 +44,54 @@ export class Store {
     this.#sync = sync
     let root: RootDatabase | undefined
     try {
+      const { length, missing } = missingTrees(file)
+      if (!canOpen(file, length, missing === 0 ? 0 : openPages)) throw noSpace(dir)
       root = open({ path: file, maxDbs: 4, cache: false })
       this.#root = root
       this.topics = root.openDB({ name: 'topics', encoding: 'json' })
       this.records = root.openDB({ name: 'records', encoding: 'binary', keyEncoding: 'binary' })
       this.marks = root.openDB({ name: 'marks', encoding: 'binary', keyEncoding: 'binary' })
+      this.#room = new Room(file, () => this.#filling())
     } catch (cause) {
       void root?.close()
-      if (isDiskFull(dir)) throw noSpace(dir, cause)
+      if (cause instanceof FramelogError) throw cause
+      if (isNoSpace(cause)) throw noSpace(dir, cause)
       throw new FramelogError('DATA_DIR_UNUSABLE', `The store in ${dir} cannot be opened: ${String(cause)}`, {
         cause,
       })
     }
-    this.#setAside()
   }
 
   /** Bytes of pages in use. The file is longer where pages were freed: they are used again, and not given back. */
   get usedBytes(): number {
-    const trees = [this.topics, this.records, this.marks].map(db => db.getStats() as TreeStats)
-    const [{ root, free, pageSize }] = trees as [RootStats, ...TreeStats[]]
-    const pages = [...trees, root, free].reduce(
-      (sum, tree) => sum + tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages,
-      0,
-    )
-    return pages * pageSize
+    const { end, free } = this.#filling()
+    return end - free
   }
 
   /**
    * Commits what `put` puts, in one piece, behind all that was written before.
+   * @param bytes of the values put
    * @throws FramelogError LOG_FULL, LOG_FAILED
    */
-  async write(put: () => void): Promise<void> {
-    if (this.#isReserveInUse) throw noSpace(this.dir)
-    await this.#commit(put)
-    if (!this.#hasReserve) this.#setAside()
+  write(records: number, bytes: number, put: () => void): Promise<void> {
+    return this.#commit(commitPages + bytes + records * recordPages, false, put)
+  }
+
+  /** The same for what frees space: it may use what is kept for that. */
+  free(put: () => void): Promise<void> {
+    return this.#commit(commitPages, true, put)
   }
 
   /** The same in one turn, at a start. @throws FramelogError LOG_FULL, LOG_FAILED */
-  writeNow(put: () => void): void {
+  writeNow(records: number, bytes: number, put: () => void): void {
+    const done = this.#room.take(commitPages + bytes + records * recordPages)
+    if (done === undefined) throw noSpace(this.dir)
     try {
       this.#root.transactionSync(put)
     } catch (cause) {
-      throw this.#toError(cause)
-    }
-  }
-
-  /** The same for what frees space: on a full disk it uses what was set aside. */
-  async free(put: () => void): Promise<void> {
-    try {
-      await this.#commit(put)
-    } catch (error) {
-      if (!(error instanceof FramelogError && error.code === 'LOG_FULL')) throw error
-      this.#isReserveInUse = true
-      rmSync(reserveFile(this.dir), { force: true })
-      this.#hasReserve = false
-      try {
-        await this.#commit(put)
-      } finally {
-        this.#isReserveInUse = false
-      }
+      throw cannotWrite(cause)
+    } finally {
+      done()
     }
   }
 
@@ -124,80 +108,63 @@ export class Store {
     await Promise.allSettled(this.#removals)
     await this.#root.flushed
     await this.#root.close()
+    this.#room[Symbol.dispose]()
   }
 
   async #remove(tree: Database<Buffer, Buffer>, start: Buffer, end: Buffer): Promise<void> {
+    let limit = removedAtOnce
     while (!this.#isClosed) {
-      const limit = this.#wasFull ? removedAtOnceWhenFull : removedAtOnce
       const keys = [...tree.getKeys({ start, end, limit })]
       if (keys.length === 0) return
-      await this.free(() => {
-        for (const key of keys) tree.remove(key)
-      })
+      // Leaves that shrink, and eight bytes for each page that is freed.
+      const pages = commitPages + keys.length * recordPages
+      try {
+        await this.#commit(pages, true, () => {
+          for (const key of keys) tree.remove(key)
+        })
+      } catch (error) {
+        const isFull = error instanceof FramelogError && error.code === 'LOG_FULL'
+        if (!isFull || limit === removedAtOnceWhenFull) throw error
+        limit = removedAtOnceWhenFull
+      }
     }
   }
 
-  async #commit(put: () => void): Promise<void> {
+  async #commit(pages: number, isDeletion: boolean, put: () => void): Promise<void> {
+    const done = this.#room.take(pages, isDeletion)
+    if (done === undefined) throw noSpace(this.dir)
     try {
       await this.records.batch(put)
       if (this.#sync === 'always') await this.#root.flushed
     } catch (cause) {
-      throw this.#toError(cause)
+      throw cannotWrite(cause)
+    } finally {
+      done()
     }
   }
 
-  #toError(cause: unknown): FramelogError {
-    const now = Date.now()
-    if (now - this.#asked >= askDiskEvery || !this.#wasFull) {
-      this.#asked = now
-      this.#wasFull = isDiskFull(this.dir)
-    }
-    if (this.#wasFull) return noSpace(this.dir, cause)
-    const message = cause instanceof Error ? cause.message : String(cause)
-    return new FramelogError('LOG_FAILED', `The embedded log cannot write: ${message}`, { cause })
-  }
-
-  /** Where there is no room for it yet, the next write that finds room tries again. */
-  #setAside(): void {
-    const file = reserveFile(this.dir)
-    try {
-      if (statSync(file, { throwIfNoEntry: false })?.size === reserveBytes) this.#hasReserve = true
-      else if (!isDiskFull(this.dir)) this.#hasReserve = writeZeros(file, 0, reserveBytes)
-      if (this.#hasReserve) this.#wasFull = false
-    } catch {
-      rmSync(file, { force: true })
-    }
+  #filling(): Filling {
+    const all = [this.topics, this.records, this.marks].map(db => db.getStats() as TreeStats)
+    const { root, free, pageSize, lastPageNumber } = all[0] as RootStats
+    const used = [...all, root, free].reduce(
+      (sum, tree) => sum + tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages,
+      2,
+    )
+    const end = (lastPageNumber + 1) * pageSize
+    return { end, free: Math.max(0, end - used * pageSize) }
   }
 }
 
-/**
- * Whether the disk, a quota or a limit on the size of files leaves no room for a store to grow. LMDB reports all of
- * these as input/output errors.
- */
-function isDiskFull(dir: string): boolean {
-  const { bavail, bsize } = statfsSync(dir)
-  if (bavail * bsize < fullBelow) return true
-  const probe = join(dir, 'log.probe')
-  try {
-    const length = statSync(storeFile(dir), { throwIfNoEntry: false })?.size ?? 0
-    return !writeZeros(probe, length, fullBelow)
-  } catch (error) {
-    return error instanceof Error && 'code' in error && /^(ENOSPC|EDQUOT|EFBIG)$/.test(String(error.code))
-  } finally {
-    rmSync(probe, { force: true })
-  }
+const cannotWrite = (cause: unknown): FramelogError => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return new FramelogError('LOG_FAILED', `The embedded log cannot write: ${message}`, { cause })
 }
 
-/** @returns whether all of it could be written */
-function writeZeros(file: string, position: number, bytes: number): boolean {
-  const fd = openSync(file, 'w', 0o600)
-  try {
-    const isWhole = writeSync(fd, Buffer.alloc(bytes), 0, bytes, position) === bytes
-    fdatasyncSync(fd)
-    return isWhole
-  } finally {
-    closeSync(fd)
-  }
+/** How many trees LMDB would still have to make, and where the file ends. */
+function missingTrees(file: string): { length: number; missing: number } {
+  if (!existsSync(file)) return { length: 0, missing: trees }
+  using pages = new PageFile(file)
+  return { length: pages.size, missing: trees - (pages.metas[0]?.main.entries ?? 0) }
 }
 
 interface TreeStats {
@@ -207,6 +174,7 @@ interface TreeStats {
 }
 interface RootStats extends TreeStats {
   readonly pageSize: number
+  readonly lastPageNumber: number
   readonly root: TreeStats
   readonly free: TreeStats
 }
