@@ -77,7 +77,13 @@ export async function serve(): Promise<void> {
 function logOptions(config: Config, log: Logger): LogOptions {
   const { BOOTSTRAP_SERVERS, DATA_DIR, DATA_LIMIT, EMBEDDED_SYNC } = config
   if (BOOTSTRAP_SERVERS === undefined)
-    return { backend: 'embedded', dir: DATA_DIR, sync: EMBEDDED_SYNC, limit: DATA_LIMIT }
+    return {
+      backend: 'embedded',
+      dir: DATA_DIR,
+      sync: EMBEDDED_SYNC,
+      limit: DATA_LIMIT,
+      onWarning: line => log.warn(line),
+    }
   return {
     backend: 'kafka',
     bootstrapServers: BOOTSTRAP_SERVERS,

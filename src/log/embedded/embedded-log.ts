@@ -22,6 +22,7 @@ import type {
   TopicOptions,
 } from '../log.ts'
 import {
+  decodeIntact,
   decodeStored,
   encodeMark,
   encodeRecord,
@@ -32,8 +33,11 @@ import {
 } from './layout.ts'
 import { loadTopic } from './load.ts'
 import { lockDirectory } from './lock.ts'
+import { reconcile } from './reconcile.ts'
+import { prepareStore } from './recover.ts'
 import { Retention } from './retention.ts'
 import { markStep } from './sizes.ts'
+import { markFile, readState, type State, StateWriter } from './state.ts'
 import { Store, type Sync, storeFile } from './store.ts'
 import type { EmbeddedTopic, StoredTopic } from './topic.ts'
 
@@ -47,6 +51,8 @@ export interface EmbeddedLogOptions {
   readonly limit?: number | undefined
   /** Milliseconds between two looks for records past their retention. */
   readonly trimEvery?: number
+  /** Gets one line for the operator where the store was damaged: what is there again, and what is not. */
+  readonly onWarning?: (line: string) => void
 }
 
 const tailChunkBytes = 1024 * 1024
@@ -65,7 +71,13 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
   }
   const lock = await lockDirectory(dir)
   try {
-    return new EmbeddedLog(new Store(dir, storeFile(dir), options.sync ?? 'commit'), lock, options)
+    const state = readState(dir)
+    const isAsKnown = await prepareStore(dir, state, options.onWarning ?? (() => {}))
+    const store = new Store(dir, storeFile(dir), options.sync ?? 'commit')
+    if (state !== undefined && !isAsKnown) reconcile(store, state)
+    const log = new EmbeddedLog(store, state, lock, options)
+    await log.saveState()
+    return log
   } catch (error) {
     await lock[Symbol.asyncDispose]()
     throw error
@@ -94,11 +106,12 @@ class EmbeddedLog implements Log {
   readonly #topics = new Map<string, EmbeddedTopic>()
   readonly #maxWaitingBytes: number
   readonly #retention: Retention
+  readonly #state: StateWriter
   /** Number of the newest topic ever made here. */
   #lastNumber: number
   #closed = false
 
-  constructor(store: Store, lock: AsyncDisposable, options: EmbeddedLogOptions) {
+  constructor(store: Store, known: State | undefined, lock: AsyncDisposable, options: EmbeddedLogOptions) {
     this.#store = store
     this.#lock = lock
     this.#options = options
@@ -108,6 +121,11 @@ class EmbeddedLog implements Log {
     for (const { key, value } of store.topics.getRange()) {
       if (typeof value !== 'number') this.#load(key.slice(1), value)
     }
+    for (const { name, stored, first } of known?.topics ?? []) {
+      const topic = this.#topics.get(name)
+      if (topic?.stored.id === stored.id) topic.moveFirst(first)
+    }
+    this.#state = new StateWriter(store.dir, () => this.#currentState())
     this.#purgeDeleted()
     this.#retention = new Retention({
       store,
@@ -115,8 +133,13 @@ class EmbeddedLog implements Log {
       offsetAt: (topic, time) => this.#search(topic, time),
       limit: options.limit,
       every: options.trimEvery ?? 30_000,
-      onMove: async () => {},
+      onMove: () => this.saveState(),
     })
+  }
+
+  /** Keeps beside the store what is to be known of it at the next start. */
+  saveState(): Promise<void> {
+    return this.#state.write()
   }
 
   async describe(): Promise<LogDescription> {
@@ -144,7 +167,7 @@ class EmbeddedLog implements Log {
     }
     const topic = this.#load(name, stored)
     try {
-      await this.#store.write(2, 1024, () => {
+      await this.#store.write(this.#store.makeRoom(2, 1024), () => {
         this.#store.topics.put('#last', number)
         this.#store.topics.put(`/${name}`, stored)
       })
@@ -152,6 +175,7 @@ class EmbeddedLog implements Log {
       this.#topics.delete(name)
       throw error
     }
+    await this.saveState()
     return topic.topic
   }
 
@@ -172,7 +196,8 @@ class EmbeddedLog implements Log {
     const { number, compact } = found.stored
     const first = found.next
     if (records.length === 0) return first as Offset
-    const encoded = records.map(encodeRecord)
+    const keys = records.map((_, i) => recordKey(number, first + i))
+    const encoded = records.map((record, i) => encodeRecord(record, keys[i] as Buffer))
     const bytes = encoded.reduce((sum, { byteLength }) => sum + byteLength, 0)
     if (found.waitingBytes + bytes > this.#maxWaitingBytes) {
       throw new FramelogError(
@@ -181,15 +206,15 @@ class EmbeddedLog implements Log {
       )
     }
     if (!compact) this.#retention.admit(records.length, bytes)
+    const room = this.#store.makeRoom(records.length, bytes)
     const next = first + records.length
     found.next = next
     found.waitingBytes += bytes
     const written = encoded.map((value, i) => decodeStored(value, (first + i) as Offset))
     const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0)
     try {
-      await this.#store.write(records.length, bytes, () => {
-        for (const [i, value] of encoded.entries())
-          this.#store.records.put(recordKey(number, first + i), value)
+      await this.#store.write(room, () => {
+        for (const [i, value] of encoded.entries()) this.#store.records.put(keys[i] as Buffer, value)
         if (mark !== undefined) this.#store.marks.put(markKey(number, mark.offset), encodeMark(mark))
         if (compact) this.#supersede(found, written)
       })
@@ -239,6 +264,7 @@ class EmbeddedLog implements Log {
     await this.#store.free(() => {
       this.#store.topics.remove(`/${topic.name}`)
     })
+    await this.saveState()
     await this.#purge(found.stored.number)
   }
 
@@ -249,6 +275,7 @@ class EmbeddedLog implements Log {
     const closed = new FramelogError('LOG_CLOSED', 'The embedded log was closed')
     for (const topic of this.#topics.values()) topic.finish(closed)
     await this.#store.close()
+    await this.saveState()
     await this.#lock[Symbol.asyncDispose]()
   }
 
@@ -267,7 +294,7 @@ class EmbeddedLog implements Log {
     const range = { start: recordKey(number, from), end: recordKey(number, found.end) }
     for (const { key, value } of this.#store.records.getRange(range)) {
       // The store lends the bytes until its next read; the record owns this copy.
-      const record = decodeStored(Uint8Array.from(value), offsetOfKey(key))
+      const record = decodeIntact(key, Buffer.from(Uint8Array.from(value).buffer))
       if (records.length > 0 && bytes + record.value.byteLength > maxBytes) {
         return { records, next: record.offset, end: found.end as Offset }
       }
@@ -276,6 +303,18 @@ class EmbeddedLog implements Log {
       if (bytes >= maxBytes) return { records, next: (record.offset + 1) as Offset, end: found.end as Offset }
     }
     return { records, next: found.end as Offset, end: found.end as Offset }
+  }
+
+  #currentState(): State {
+    return {
+      file: markFile(storeFile(this.#store.dir), this.#store.isClosed),
+      last: this.#lastNumber,
+      topics: [...this.#topics.values()].map(({ topic, stored, first }) => ({
+        name: topic.name,
+        stored,
+        first,
+      })),
+    }
   }
 
   #first(found: EmbeddedTopic): Offset {

@@ -1,8 +1,8 @@
 /** What the process must know of a topic, read from the store at a start. */
 import type { Database } from 'lmdb'
 import {
+  decodeIntact,
   decodeMark,
-  decodeStored,
   encodeMark,
   markKey,
   offsetOfKey,
@@ -24,7 +24,7 @@ export function loadTopic(store: Store, name: string, stored: StoredTopic, step:
       start: recordKey(number, 0),
       end: recordKey(number, next),
     })) {
-      const { key: name, offset } = decodeStored(Uint8Array.from(value), offsetOfKey(key))
+      const { key: name, offset } = decodeIntact(key, Buffer.from(value))
       topic.offsetOfKey.set(name, offset)
     }
   }

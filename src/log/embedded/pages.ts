@@ -8,6 +8,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 export const headerSize = 24
 export const metaSize = 144
 const magic = 0xbeefc0de
+const dataVersion = 2
 const noPage = 0xffffffff
 
 export const pageFlags = { branch: 0x01, leaf: 0x02, overflow: 0x04, meta: 0x08 } as const
@@ -30,6 +31,8 @@ export interface Meta {
   readonly main: TreeRoot
   readonly lastPage: number
   readonly transaction: number
+  /** Whether this is the block that is written once all before it is on the disk. */
+  readonly isFlushed: boolean
 }
 
 export interface PageHeader {
@@ -52,8 +55,10 @@ export class PageFile implements Disposable {
   readonly #fd: number
   readonly size: number
   readonly pageSize: number
-  /** Newest first; those that cannot be one are left out. */
+  /** Newest first; those that were never written are left out. */
   readonly metas: readonly Meta[]
+  /** Whether a meta block cannot be read: it may have been the newest. */
+  readonly hasLostMeta: boolean
 
   constructor(path: string) {
     this.#fd = openSync(path, 'r')
@@ -62,9 +67,10 @@ export class PageFile implements Disposable {
     const named = first === undefined ? 0 : first.readUInt32LE(headerSize + 24)
     const isPageSize = named >= 512 && named <= 32_768 && (named & (named - 1)) === 0
     this.pageSize = isPageSize ? named : 4096
-    this.metas = [0, this.pageSize, this.pageSize / 2]
-      .map(at => this.#meta(at))
-      .filter(meta => meta !== undefined)
+    const blocks = [0, this.pageSize, this.pageSize / 2].map(at => this.#meta(at))
+    this.hasLostMeta = blocks.includes('lost')
+    this.metas = blocks
+      .filter(block => typeof block === 'object')
       .sort((a, b) => b.transaction - a.transaction)
   }
 
@@ -88,17 +94,34 @@ export class PageFile implements Disposable {
     closeSync(this.#fd)
   }
 
-  #meta(at: number): Meta | undefined {
+  #meta(at: number): Meta | 'lost' | 'unwritten' {
     const bytes = this.read(at + headerSize, metaSize)
-    // The flushed block is written without the fields that never change.
-    const hasStamp = bytes?.readUInt32LE(0) === magic && (bytes.readUInt32LE(4) & 0xffff) === 2
-    if (bytes === undefined || (at !== this.pageSize / 2 && !hasStamp)) return undefined
+    if (bytes === undefined) return 'lost'
+    const isFlushed = at === this.pageSize / 2
     const transaction = u64(bytes, 128)
-    const isOurs = bytes.readUInt32LE(24) === this.pageSize && Number.isSafeInteger(transaction)
-    if (!isOurs || transaction === 0) return undefined
+    // The flushed block is written without the stamp.
+    const hasStamp = bytes.readUInt32LE(0) === magic && (bytes.readUInt32LE(4) & 0xffff) === dataVersion
+    if (transaction === 0 && (hasStamp || (isFlushed && bytes.every(byte => byte === 0)))) return 'unwritten'
+    const isWhole = (hasStamp || isFlushed) && bytes.readUInt32LE(24) === this.pageSize
+    if (!isWhole || !Number.isSafeInteger(transaction)) return 'lost'
     const [free, main] = [treeRoot(bytes, 24), treeRoot(bytes, 72)]
-    return { bytes, free, main, lastPage: u64(bytes, 120), transaction }
+    return { bytes, free, main, lastPage: u64(bytes, 120), transaction, isFlushed }
   }
+}
+
+/** The two pages that a file begins with, with a meta block in all its places. */
+export function metaPages(block: Buffer, pageSize: number): Buffer {
+  const bytes = Buffer.alloc(2 * pageSize)
+  for (const number of [0, 1]) {
+    bytes.writeUInt32LE(number, number * pageSize)
+    bytes.writeUInt16LE(pageFlags.meta, number * pageSize + 18)
+  }
+  for (const at of [0, pageSize / 2, pageSize]) {
+    block.copy(bytes, at + headerSize)
+    bytes.writeUInt32LE(magic, at + headerSize)
+    bytes.writeUInt32LE(dataVersion, at + headerSize + 4)
+  }
+  return bytes
 }
 
 /** An unsigned integer of 8 bytes, not exact past 2^53: no page and no transaction gets there. */

@@ -38,6 +38,11 @@ export interface Filling {
   readonly free: number
 }
 
+/** Room for one write; to be released when it has settled. */
+export interface Taken {
+  release(): void
+}
+
 export class Room implements Disposable {
   readonly #fd: number
   readonly #path: string
@@ -69,16 +74,18 @@ export class Room implements Disposable {
 
   /**
    * Takes room for a write of at most so many bytes of pages.
-   * @returns what gives it back when the write has settled; undefined where there is no room
+   * @returns undefined where there is no room
    */
-  take(bytes: number, isDeletion = false): (() => void) | undefined {
+  take(bytes: number, isDeletion: boolean): Taken | undefined {
     this.#largest = Math.max(this.#largest, bytes)
     if (!this.#fits(bytes + keptInAdvance + this.#largest) && !this.#hasFree(bytes, isDeletion))
       return undefined
     this.#taken += bytes
     this.#underWay += bytes
-    return () => {
-      this.#underWay -= bytes
+    return {
+      release: () => {
+        this.#underWay -= bytes
+      },
     }
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { FramelogError } from '../../errors.ts'
 import { PageFile } from './pages.ts'
-import { canOpen, type Filling, isNoSpace, Room } from './room.ts'
+import { canOpen, type Filling, isNoSpace, Room, type Taken } from './room.ts'
 import type { StoredTopic } from './topic.ts'
 
 export type Sync = 'commit' | 'always'
@@ -35,7 +35,7 @@ export class Store {
   readonly #root: RootDatabase
   readonly #sync: Sync
   readonly #room: Room
-  #isClosed = false
+  #closing: 'closing' | 'closed' | undefined
   readonly #removals = new Set<Promise<void>>()
 
   /** @throws FramelogError LOG_FULL, DATA_DIR_UNUSABLE */
@@ -69,29 +69,43 @@ export class Store {
   }
 
   /**
-   * Commits what `put` puts, in one piece, behind all that was written before.
-   * @param bytes of the values put
-   * @throws FramelogError LOG_FULL, LOG_FAILED
+   * Takes room for a write, before anything else is done for it.
+   * @param bytes of the values
+   * @throws FramelogError LOG_FULL
    */
-  write(records: number, bytes: number, put: () => void): Promise<void> {
-    return this.#commit(commitPages + bytes + records * recordPages, false, put)
+  makeRoom(records: number, bytes: number): Taken {
+    return this.#take(commitPages + bytes + records * recordPages, false)
+  }
+
+  /**
+   * Commits what `put` puts, in one piece, behind all that was written before.
+   * @throws FramelogError LOG_FAILED
+   */
+  async write(room: Taken, put: () => void): Promise<void> {
+    try {
+      await this.records.batch(put)
+      if (this.#sync === 'always') await this.#root.flushed
+    } catch (cause) {
+      throw cannotWrite(cause)
+    } finally {
+      room.release()
+    }
   }
 
   /** The same for what frees space: it may use what is kept for that. */
-  free(put: () => void): Promise<void> {
-    return this.#commit(commitPages, true, put)
+  async free(put: () => void): Promise<void> {
+    await this.write(this.#take(commitPages, true), put)
   }
 
   /** The same in one turn, at a start. @throws FramelogError LOG_FULL, LOG_FAILED */
   writeNow(records: number, bytes: number, put: () => void): void {
-    const done = this.#room.take(commitPages + bytes + records * recordPages)
-    if (done === undefined) throw noSpace(this.dir)
+    const room = this.makeRoom(records, bytes)
     try {
       this.#root.transactionSync(put)
     } catch (cause) {
       throw cannotWrite(cause)
     } finally {
-      done()
+      room.release()
     }
   }
 
@@ -102,24 +116,30 @@ export class Store {
     return removal
   }
 
+  /** Whether nothing writes to the file any more. */
+  get isClosed(): boolean {
+    return this.#closing === 'closed'
+  }
+
   /** @returns when all that was written is on the disk and the file is closed */
   async close(): Promise<void> {
-    this.#isClosed = true
+    this.#closing = 'closing'
     await Promise.allSettled(this.#removals)
     await this.#root.flushed
     await this.#root.close()
     this.#room[Symbol.dispose]()
+    this.#closing = 'closed'
   }
 
   async #remove(tree: Database<Buffer, Buffer>, start: Buffer, end: Buffer): Promise<void> {
     let limit = removedAtOnce
-    while (!this.#isClosed) {
+    while (this.#closing === undefined) {
       const keys = [...tree.getKeys({ start, end, limit })]
       if (keys.length === 0) return
       // Leaves that shrink, and eight bytes for each page that is freed.
       const pages = commitPages + keys.length * recordPages
       try {
-        await this.#commit(pages, true, () => {
+        await this.write(this.#take(pages, true), () => {
           for (const key of keys) tree.remove(key)
         })
       } catch (error) {
@@ -130,17 +150,10 @@ export class Store {
     }
   }
 
-  async #commit(pages: number, isDeletion: boolean, put: () => void): Promise<void> {
-    const done = this.#room.take(pages, isDeletion)
-    if (done === undefined) throw noSpace(this.dir)
-    try {
-      await this.records.batch(put)
-      if (this.#sync === 'always') await this.#root.flushed
-    } catch (cause) {
-      throw cannotWrite(cause)
-    } finally {
-      done()
-    }
+  #take(bytes: number, isDeletion: boolean): Taken {
+    const taken = this.#room.take(bytes, isDeletion)
+    if (taken === undefined) throw noSpace(this.dir)
+    return taken
   }
 
   #filling(): Filling {
