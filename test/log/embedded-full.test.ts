@@ -8,6 +8,7 @@ const scenarios = {
   append: 'keeps what it acknowledged, and goes on when there is room again',
   open: 'is not opened without room for a new store, and says so',
   create: 'makes no topic, keeps those that are there, and makes more when there is room',
+  rebuild: 'leaves a damaged store as it is until there is room to build it anew',
   delete: 'deletes topics, and what that frees is used',
 }
 

@@ -1,7 +1,7 @@
 /** What the embedded log must do on a full disk; each in a process and on a disk of its own, named by the argument. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { FramelogError } from '../../src/errors.ts'
@@ -161,6 +161,31 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
       }
     }
     await log[Symbol.asyncDispose]()
+  },
+
+  /** A damaged store that cannot be built anew for want of space stays as it is until there is some. */
+  async rebuild() {
+    const log = await open()
+    const topic = await log.create('a', {})
+    const kept: Kept = new Map()
+    for (let i = 0; i < 12; i++) await append(log, topic, kept)
+    await log[Symbol.asyncDispose]()
+    const path = join(dir, 'log.mdb')
+    const damaged = readFileSync(path)
+    const spoilt = damaged.indexOf(kept.get(9) ?? Buffer.alloc(1))
+    damaged.fill(0, spoilt, spoilt + 100)
+    writeFileSync(path, damaged)
+    // A limit is on each file: the new store must not get as far as the old one.
+    disk.fill(dir, disk.isLimit ? 500_000 - damaged.length : 500_000)
+    await assert.rejects(open(), isFull)
+    assert.ok(readFileSync(path).equals(damaged), 'nothing was changed')
+    assert.deepEqual(readdirSync(dir).sort(), ['log.json', 'log.mdb', 'log.mdb-lock'])
+    disk.clear()
+    const again = await open()
+    assert.deepEqual(await again.bounds(topic), { first: 0, next: 9 })
+    for (const at of kept.keys()) if (at >= 9) kept.delete(at)
+    await assertKept(again, topic, kept)
+    await again[Symbol.asyncDispose]()
   },
 }
 

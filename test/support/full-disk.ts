@@ -43,6 +43,10 @@ export class SmallDisk {
   readonly #isMounted = process.env.SMALL_DISK_KIND === 'mount'
   readonly #ballast = join(this.dir, 'ballast')
 
+  get isLimit(): boolean {
+    return !this.#isMounted
+  }
+
   constructor() {
     this.clear()
   }

@@ -8,7 +8,7 @@ import type { KnownTopic, State } from './state.ts'
 import { Store } from './store.ts'
 
 /** Bytes of records that one commit takes. */
-const batchBytes = 4 * 1024 * 1024
+const batchBytes = 1024 * 1024
 
 export interface Rebuilt {
   readonly kept: number

@@ -28,7 +28,7 @@ const askEvery = { bytes: 16 * 1024 * 1024, time: 250 }
 const keptForDeletions = 512 * 1024
 const keptInAdvance = 1024 * 1024
 /** What LMDB makes for its table of readers. */
-const lockBytes = 8192
+const lockBytes = 12_288
 const zeros = Buffer.alloc(step)
 
 export interface Filling {
