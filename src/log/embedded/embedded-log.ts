@@ -294,7 +294,7 @@ class EmbeddedLog implements Log {
     const range = { start: recordKey(number, from), end: recordKey(number, found.end) }
     for (const { key, value } of this.#store.records.getRange(range)) {
       // The store lends the bytes until its next read; the record owns this copy.
-      const record = decodeIntact(key, Buffer.from(Uint8Array.from(value).buffer))
+      const record = decodeIntact(key, Buffer.from(new Uint8Array(value).buffer))
       if (records.length > 0 && bytes + record.value.byteLength > maxBytes) {
         return { records, next: record.offset, end: found.end as Offset }
       }

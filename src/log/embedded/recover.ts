@@ -12,6 +12,8 @@ import { rebuild } from './rebuild.ts'
 import { isTrusted, type State, syncFolder } from './state.ts'
 import { storeFile } from './store.ts'
 
+/** Bytes of a store from which on its check takes a second or more. */
+const longCheck = 512 * 1024 * 1024
 /** In the description of the list of free pages: what it describes may not be on the disk yet. */
 const unflushed = 0x1000
 const flagsAt = 28
@@ -38,6 +40,10 @@ export async function prepareStore(
     const isLongEnough =
       newest !== undefined && !pages.hasLostMeta && (newest.lastPage + 1) * pages.pageSize <= pages.size
     if (isKnown && isLongEnough) return true
+    if (pages.size > longCheck)
+      warn(
+        `The store in ${dir} was not closed in order here: all of its ${pages.size} bytes are checked first`,
+      )
     fault = newest === undefined || pages.hasLostMeta ? 'its first pages are lost' : findFault(pages, newest)
     const sound = fault === undefined ? newest : flushedState(pages)
     if (sound !== undefined) {

@@ -37,8 +37,8 @@ export class Retention implements Disposable {
   /** Of pages in use: as counted last, and what was appended since, by estimate. */
   #used = 0
   #appended = 0
-  /** Nothing is left that may go, and the store is past its limit all the same. */
-  #isExhausted = false
+  /** When nothing was left that may go, and the store was past its limit all the same; 0 where that is not so. */
+  #exhausted = 0
 
   constructor(options: RetentionOptions) {
     this.#options = options
@@ -66,8 +66,8 @@ export class Retention implements Disposable {
     if (this.#used + this.#appended + wanted > limit) {
       this.#countUsed()
       if (this.#used + wanted > limit) {
-        this.#look()
-        if (this.#isExhausted)
+        this.#makeRoom()
+        if (this.#exhausted > 0)
           throw new FramelogError(
             'LOG_FULL',
             `The log in ${store.dir} holds the ${limit} bytes of DATA_LIMIT, and nothing is left that may go`,
@@ -82,18 +82,24 @@ export class Retention implements Disposable {
   afterAppend({ stored, sizes, first, end }: EmbeddedTopic): void {
     const { retentionBytes } = stored
     const isOver = retentionBytes !== undefined && sizes.bytes > retentionBytes * promptly && first < end - 1
-    if (isOver || this.#isCrowded()) this.#look()
+    if (isOver) this.#look()
+    else if (this.#isCrowded()) this.#makeRoom()
   }
 
   /** Space came back in another way. */
   freed(): void {
-    this.#isExhausted = false
+    this.#exhausted = 0
     this.#countUsed()
   }
 
   [Symbol.dispose](): void {
     this.#state = 'closed'
     clearInterval(this.#timer)
+  }
+
+  /** Where nothing could go a moment ago, nothing can now. */
+  #makeRoom(): void {
+    if (Date.now() - this.#exhausted >= lookEvery) this.#look()
   }
 
   #isCrowded(): boolean {
@@ -144,10 +150,12 @@ export class Retention implements Disposable {
       await this.#removeHidden(topics)
       if (this.#isClosed()) return
       this.#countUsed()
-      this.#isExhausted = this.#used >= before
-      if (this.#isExhausted) return
+      if (this.#used >= before) {
+        this.#exhausted = Date.now()
+        return
+      }
     }
-    this.#isExhausted = false
+    this.#exhausted = 0
   }
 
   #isClosed(): boolean {

@@ -77,7 +77,7 @@ export class Room implements Disposable {
    * @returns undefined where there is no room
    */
   take(bytes: number, isDeletion: boolean): Taken | undefined {
-    this.#largest = Math.max(this.#largest, bytes)
+    if (!isDeletion) this.#largest = Math.max(this.#largest, bytes)
     if (!this.#fits(bytes + keptInAdvance + this.#largest) && !this.#hasFree(bytes, isDeletion))
       return undefined
     this.#taken += bytes
