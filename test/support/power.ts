@@ -308,7 +308,7 @@ export async function runLife(
     let older = readFileSync(join(dir, 'log.mdb'))
     for (let i = 0; i < cases; i++) {
       if (writer.isGone) writer = new PowerWriter(dir, sync, seed + i, written)
-      await writer.until(1 + random(120))
+      await writer.until(1 + random(80))
       const kind = damages[(i + seed) % damages.length] as Damage
       const isKilled = random(3) === 0
       const what = `seed ${seed}, case ${i}: ${kind}${isKilled ? ' after a kill' : ''}, ${sync}`

@@ -71,15 +71,33 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
   }
   const lock = await lockDirectory(dir)
   try {
-    const state = readState(dir)
-    const isAsKnown = await prepareStore(dir, state, options.onWarning ?? (() => {}))
-    const store = new Store(dir, storeFile(dir), options.sync ?? 'commit')
+    return await openStore(dir, lock, options, true)
+  } catch (error) {
+    await lock[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** @param mayTrust whether what was left by this boot's kernel needs no look */
+async function openStore(
+  dir: string,
+  lock: AsyncDisposable,
+  options: EmbeddedLogOptions,
+  mayTrust: boolean,
+): Promise<Log> {
+  const state = readState(dir)
+  const isAsKnown = await prepareStore(dir, state, mayTrust, options.onWarning ?? (() => {}))
+  const store = new Store(dir, storeFile(dir), options.sync ?? 'commit')
+  try {
     if (state !== undefined && !isAsKnown) reconcile(store, state)
     const log = new EmbeddedLog(store, state, lock, options)
     await log.saveState()
     return log
   } catch (error) {
-    await lock[Symbol.asyncDispose]()
+    await store.close()
+    // What a start reads is not as it was written: what else is broken only a check tells.
+    const isCorrupt = error instanceof FramelogError && error.code === 'LOG_CORRUPT'
+    if (isCorrupt && isAsKnown) return openStore(dir, lock, options, false)
     throw error
   }
 }

@@ -1,5 +1,6 @@
 /** What the process must know of a topic, read from the store at a start. */
 import type { Database } from 'lmdb'
+import { FramelogError } from '../../errors.ts'
 import {
   decodeIntact,
   decodeMark,
@@ -62,9 +63,17 @@ function countSizes(store: Store, number: number, first: number, next: number, s
     sizes.settled(mark, value.byteLength, true)
     if (mark !== undefined) missing.push(mark)
   }
-  if (missing.length > 0)
-    store.writeNow(missing.length, 0, () => {
-      for (const mark of missing) store.marks.putSync(markKey(number, mark.offset), encodeMark(mark))
-    })
+  if (missing.length > 0) storeMarks(store, number, missing)
   return sizes
+}
+
+/** On a full disk they are counted again at the next start. */
+function storeMarks(store: Store, number: number, marks: readonly Mark[]): void {
+  try {
+    store.writeNow(marks.length, 0, () => {
+      for (const mark of marks) store.marks.putSync(markKey(number, mark.offset), encodeMark(mark))
+    })
+  } catch (error) {
+    if (!(error instanceof FramelogError && error.code === 'LOG_FULL')) throw error
+  }
 }

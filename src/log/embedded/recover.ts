@@ -20,6 +20,7 @@ const flagsAt = 28
 const transactionAt = 128
 
 /**
+ * @param mayTrust false checks the store whatever is known of it
  * @param warn takes one line for the operator where something is lost
  * @returns whether the store was found as the state beside it says, so that it need not be compared with it
  * @throws FramelogError LOG_FULL where it cannot be built anew; nothing is changed then
@@ -27,12 +28,13 @@ const transactionAt = 128
 export async function prepareStore(
   dir: string,
   state: State | undefined,
+  mayTrust: boolean,
   warn: (line: string) => void,
 ): Promise<boolean> {
   const path = storeFile(dir)
   if (!existsSync(path)) return true
   if (statSync(path).size === 0 && state === undefined) return true
-  const isKnown = state !== undefined && isTrusted(path, state.file)
+  const isKnown = mayTrust && state !== undefined && isTrusted(path, state.file)
   let fault: string | undefined
   {
     using pages = new PageFile(path)
