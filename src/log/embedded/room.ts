@@ -26,7 +26,8 @@ const plenty = 512 * 1024 * 1024
 const askEvery = { bytes: 16 * 1024 * 1024, time: 250 }
 /** Kept for deletions when appends find no more room. */
 const keptForDeletions = 512 * 1024
-const keptInAdvance = 1024 * 1024
+/** Kept in advance, a 64th of the disk within these: what may be under way on a full disk that has freed pages. */
+const advance = { least: 1024 * 1024, most: 16 * 1024 * 1024, part: 64 }
 /** What LMDB makes for its table of readers. */
 const lockBytes = 12_288
 const zeros = Buffer.alloc(step)
@@ -48,6 +49,7 @@ export class Room implements Disposable {
   readonly #path: string
   readonly #filling: () => Filling
   readonly #isFileLimited = hasFileLimit()
+  readonly #advance: number
   /** Of the file, with blocks. */
   #length: number
   /** Up to where the disk had plenty when it was asked last, and when that was. */
@@ -66,10 +68,12 @@ export class Room implements Disposable {
     // Appending, never at a position: what LMDB writes meanwhile is not written over.
     this.#fd = openSync(path, 'a')
     this.#path = path
+    const { blocks, bsize } = statfsSync(path)
+    this.#advance = Math.max(advance.least, Math.min(advance.most, (blocks * bsize) / advance.part))
     this.#filling = filling
     this.#end = filling().end
     this.#length = lengthOf(this.#fd, this.#end)
-    if (!this.#hasPlenty(this.#end + keptInAdvance)) this.#growTo(this.#end + keptInAdvance)
+    if (!this.#hasPlenty(this.#end + this.#advance)) this.#growTo(this.#end + this.#advance)
   }
 
   /**
@@ -78,7 +82,7 @@ export class Room implements Disposable {
    */
   take(bytes: number, isDeletion: boolean): Taken | undefined {
     if (!isDeletion) this.#largest = Math.max(this.#largest, bytes)
-    if (!this.#fits(bytes + keptInAdvance + this.#largest) && !this.#hasFree(bytes, isDeletion))
+    if (!this.#fits(bytes + this.#advance + this.#largest) && !this.#hasFree(bytes, isDeletion))
       return undefined
     this.#taken += bytes
     this.#underWay += bytes
@@ -87,6 +91,11 @@ export class Room implements Disposable {
         this.#underWay -= bytes
       },
     }
+  }
+
+  /** Whether so many bytes may find room when what is under way has settled. */
+  isBusy(bytes: number): boolean {
+    return this.#underWay > 0 && bytes * 2 <= this.#filling().free
   }
 
   [Symbol.dispose](): void {

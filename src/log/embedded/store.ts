@@ -71,7 +71,7 @@ export class Store {
   /**
    * Takes room for a write, before anything else is done for it.
    * @param bytes of the values
-   * @throws FramelogError LOG_FULL
+   * @throws FramelogError LOG_FULL, LOG_OVERLOADED
    */
   makeRoom(records: number, bytes: number): Taken {
     return this.#take(commitPages + bytes + records * recordPages, false)
@@ -143,7 +143,7 @@ export class Store {
           for (const key of keys) tree.remove(key)
         })
       } catch (error) {
-        const isFull = error instanceof FramelogError && error.code === 'LOG_FULL'
+        const isFull = error instanceof FramelogError && /^LOG_(FULL|OVERLOADED)$/.test(error.code)
         if (!isFull || limit === removedAtOnceWhenFull) throw error
         limit = removedAtOnceWhenFull
       }
@@ -152,8 +152,9 @@ export class Store {
 
   #take(bytes: number, isDeletion: boolean): Taken {
     const taken = this.#room.take(bytes, isDeletion)
-    if (taken === undefined) throw noSpace(this.dir)
-    return taken
+    if (taken !== undefined) return taken
+    if (!this.#room.isBusy(bytes)) throw noSpace(this.dir)
+    throw new FramelogError('LOG_OVERLOADED', `What is on its way fills the room that is left in ${this.dir}`)
   }
 
   #filling(): Filling {
