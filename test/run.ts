@@ -17,11 +17,11 @@ interface Batch {
 }
 
 /** Fast, and needing nothing that is not in the clone. */
-const fast = ['unit/*.test.ts', 'browser/*.test.ts', 'log/embedded*.test.ts']
+const fast = ['unit/*.test.ts', 'browser/*.test.ts', 'log/embedded.test.ts']
 const groups: Readonly<Record<string, readonly Batch[]>> = {
   check: [{ concurrency: true, patterns: fast }],
   test: [
-    { concurrency: true, patterns: [...fast, 'container/*.test.ts'] },
+    { concurrency: true, patterns: [...fast, 'log/embedded-*.test.ts', 'container/*.test.ts'] },
     {
       concurrency: false,
       patterns: ['log/!(embedded*).test.ts', 'gateway/*.test.ts', 'cli/*.test.ts', 'e2e/*.test.ts'],

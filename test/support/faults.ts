@@ -83,6 +83,7 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
           await disturb(round)
           await flows()
           silences.push(...viewers.map(({ longestSilence }) => longestSilence))
+          if (process.env.FAULT_DEBUG) console.log(round, viewers.map(v => Math.round(v.longestSilence)).join(' '), gateway.output().split('\n').slice(-12).join('\n'))
         }
         report(t, silences, brokerSettings)
         check()
