@@ -15,6 +15,7 @@ import { root, version } from './version.ts'
 
 const systemClock: Clock = {
   now: () => Date.now() as Millis,
+  monotonic: () => performance.now(),
   after(span, call) {
     const timer = setTimeout(call, span)
     return () => clearTimeout(timer)
@@ -68,7 +69,7 @@ export async function serve(): Promise<void> {
     greet(config, server.port, description)
     stopOnSignal(log, server, records)
   } catch (error) {
-    relay.close()
+    await relay.close()
     await records[Symbol.asyncDispose]()
     throw error
   }

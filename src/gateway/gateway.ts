@@ -59,7 +59,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port,
     async [Symbol.asyncDispose]() {
       sockets.close()
-      options.relay.close()
+      await options.relay.close()
       await app.close()
     },
   }

@@ -8,11 +8,12 @@ import { FramelogError } from '../errors.ts'
 import type { Chunk, Log, NewRecord, Tail, Topic, TopicOptions } from '../log/log.ts'
 import { encodeEntry, type SessionEntry } from '../log/record.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
-import { claimAt, type EntryPoint, gopAt, gopAtTime, newestGop } from './entry-point.ts'
+import { claimAt, entryPointOf, newestGop } from './entry-point.ts'
 import { CurrentGop } from './gop.ts'
 import { type BroadcastState, Packet } from './packet.ts'
 import type { Position } from './position.ts'
 import { type Claim, Publication, type PublicationHost, type PublisherSink } from './publication.ts'
+import { Silence } from './silence.ts'
 import { type Accepted, RecordStream } from './stream.ts'
 import type { LiveEdge, Viewer } from './viewer.ts'
 
@@ -26,6 +27,8 @@ export interface BroadcastContext {
   readonly silence: { readonly interrupted: number; readonly ended: number }
   /** `length` random characters of a-z and 0-9. */
   random(length: number): string
+  /** Whether another gateway that is alive holds it. */
+  isHeldElsewhere(id: BroadcastId): boolean
   /** Its state has changed. */
   onState(broadcast: Broadcast): void
   /** This gateway has claimed it. */
@@ -35,6 +38,9 @@ export interface BroadcastContext {
   /** The topic is gone: whoever comes next begins with another broadcast. */
   onGone(broadcast: Broadcast): void
 }
+
+/** Milliseconds without frames after which a broadcast whose gateway is gone is interrupted. */
+const goneSilence = 1000
 
 interface Source {
   readonly topic: Topic
@@ -65,14 +71,14 @@ export class Broadcast implements LiveEdge, PublicationHost {
   #publishing = 0
   #claim: SessionEntry | undefined
   #state: BroadcastState = 'waiting'
-  #lastFrameAt = 0
   #lastTimestamp = 0
-  #cancelWatch: (() => void) | undefined
+  readonly #silence: Silence
 
   constructor(id: BroadcastId, topicName: string, context: BroadcastContext) {
     this.id = id
     this.topicName = topicName
     this.#context = context
+    this.#silence = new Silence(context.clock, () => this.#judgeSilence())
   }
 
   get state(): BroadcastState {
@@ -189,7 +195,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
     }
     publication.detach()
     this.#setState('interrupted', 'the publisher reconnects')
-    this.#watchSilence()
+    this.#silence.watch()
   }
 
   /** @throws what the log throws; the viewer is then not attached */
@@ -202,7 +208,9 @@ export class Broadcast implements LiveEdge, PublicationHost {
         viewer.join([], 0 as Offset)
         return
       }
-      const point = await this.#entryPoint(position)
+      const { log } = this.#context
+      const isOver = this.#state === 'ended'
+      const point = this.topic && (await entryPointOf(log, this.topic, position, isOver))
       const source = this.#source
       if (source === undefined || point === undefined) {
         const { packets } = this.#gop
@@ -211,7 +219,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
         if (this.#state === 'ended') viewer.tell(new Packet({ type: 'end', reason: 'the broadcast is over' }))
         return
       }
-      await viewer.replay(this.#context.log, source.topic, point, this)
+      await viewer.replay(log, source.topic, point, this)
     } catch (error) {
       // Whoever asked tells the viewer why.
       this.#viewers.delete(viewer)
@@ -242,7 +250,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /** Stops reading and ends all connections. */
   close(error: FramelogError): void {
-    this.#cancelWatch?.()
+    this.#silence.stop()
     this.#abandonOpening?.(error)
     this.#source?.tail.close()
     this.#source = undefined
@@ -280,7 +288,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
     await caughtUp.promise
     this.#abandonOpening = undefined
     isOpen = true
-    this.#lastFrameAt = stream.time ?? 0
+    // The stamps are another gateway's, by its clock; from here on it is what comes that counts.
+    if (stream.time !== undefined) this.#silence.heard(Math.max(0, this.#context.clock.now() - stream.time))
     this.#judgeSilence()
     return true
   }
@@ -303,7 +312,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
     const { stream } = source
     if (entry.kind === 'session') this.#claimed(entry, record.offset, stream)
     else if (entry.kind === 'frame') {
-      this.#lastFrameAt = this.#context.clock.now()
+      this.#silence.heard()
       if (accepted.opensGop && stream.catalog && packet) this.#gop.open(stream.catalog, packet)
       else if (packet) this.#gop.add(packet)
       if (this.#publication?.epoch === entry.epoch) this.#publication.confirm(entry.sequence)
@@ -352,8 +361,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
         next,
         gop: next > 0 ? stream.gop : undefined,
       })
-      this.#cancelWatch?.()
-      this.#lastFrameAt = this.#context.clock.now()
+      this.#silence.heard()
       // On air again as soon as frames come; whoever waits elsewhere can begin to read.
       if (this.#state === 'ended') this.#state = 'waiting'
       this.#context.onClaim(this)
@@ -385,49 +393,45 @@ export class Broadcast implements LiveEdge, PublicationHost {
     }
   }
 
-  /** Where to begin a replay; undefined to join live. */
-  async #entryPoint(position: Position): Promise<EntryPoint | undefined> {
-    const { log } = this.#context
-    const topic = this.topic
-    if (topic === undefined) return undefined
-    switch (position.kind) {
-      case 'live':
-        return this.#state === 'ended' ? { from: (await log.bounds(topic)).first } : undefined
-      case 'start':
-        return { from: (await log.bounds(topic)).first }
-      case 'time':
-        return gopAtTime(log, topic, position.time)
-      case 'offset':
-        return gopAt(log, topic, position.offset)
-      default:
-        return position satisfies never
-    }
-  }
-
   #setState(state: BroadcastState, reason?: string): void {
     if (this.#state === state) return
     this.#state = state
     const packet = new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) })
     for (const viewer of this.#viewers) viewer.tell(packet)
     this.#context.onState(this)
-    if (state === 'live' || state === 'interrupted') this.#watchSilence()
+    if (state === 'live' || state === 'interrupted') this.#silence.watch()
   }
 
-  #watchSilence(): void {
-    this.#cancelWatch?.()
-    this.#cancelWatch = this.#context.clock.after(1000, () => this.#judgeSilence())
+  /** The gateway that held it is gone: a moment without frames is enough to say so. */
+  holderGone(): void {
+    if (this.#state === 'live' && !this.isPublishedHere && (this.#silence.count() ?? 0) >= goneSilence)
+      this.#setState('interrupted', 'its gateway is gone')
   }
 
-  /** A publisher that vanished writes no end: silence tells, wherever it was connected. */
+  /** Whether the topic that is read is still the one of that name; where it is not, this is over. */
+  async checkTopic(): Promise<void> {
+    const source = this.#source
+    const found = await this.#context.log.find(this.topicName)
+    if (source === undefined || this.#source !== source || found?.id === source.topic.id) return
+    this.#lost(deleted(this.id))
+  }
+
+  /**
+   * A publisher that vanished writes no end: silence tells, wherever it was connected. One that is connected and
+   * silent is only interrupted, however long: its gateway says that it is there.
+   */
   #judgeSilence(): void {
-    if (this.#source === undefined || this.#state === 'ended' || this.#lastFrameAt === 0) return
+    const silent = this.#silence.count()
+    if (this.#source === undefined || this.#state === 'ended' || silent === undefined) return
     const { interrupted, ended } = this.#context.silence
-    const silent = this.#context.clock.now() - this.#lastFrameAt
     const publication = this.#publication
-    if (silent >= ended && publication?.state === 'detached') {
+    const isDetached = publication?.state === 'detached'
+    const isHeld = (this.isPublishedHere && !isDetached) || this.#context.isHeldElsewhere(this.id)
+    const isLost = silent >= ended && !isHeld
+    if (isLost && isDetached) {
       // Read back, the record ends it for everybody. Where it cannot be written, the next look ends it here.
       void publication.end('the publisher was lost').catch(() => {})
-    } else if (silent >= ended) {
+    } else if (isLost) {
       const packet = new Packet({ type: 'end', reason: 'the publisher was lost' })
       for (const viewer of this.#viewers) viewer.tell(packet)
       this.#gop.clear()
@@ -437,7 +441,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
     }
     if (silent >= interrupted) this.#setState('interrupted', 'no frames arrive')
     else if (this.#state === 'waiting') this.#setState('live')
-    this.#watchSilence()
+    this.#silence.watch()
   }
 
   /** The reader is over: the topic was deleted, the log was closed, or retention overtook the reader. */

@@ -1,7 +1,7 @@
 /**
  * The directory: what broadcasts there are, on any gateway. A compacted topic holds one record for each, written
- * by whoever holds the broadcast; every gateway keeps it in memory. It is a hint: the broadcast's own log is the
- * truth.
+ * where something changes by whoever holds the broadcast; every gateway keeps it in memory. It is a hint: the
+ * broadcast's own log is the truth.
  */
 import type { Clock } from '../core/clock.ts'
 import { decodeText, encodeText } from '../core/text.ts'
@@ -11,8 +11,11 @@ import { type BroadcastId, isBroadcastId, type Millis, type Offset } from '../un
 export interface DirectoryEntry {
   readonly id: BroadcastId
   readonly state: 'live' | 'interrupted' | 'ended'
-  /** Claim of the gateway that wrote it. */
+  /** Id of the broadcast's topic: one that was deleted and made again has another. Empty where it is not known. */
+  readonly topic: string
+  /** Claim that it tells of. */
   readonly epoch: Offset
+  /** Names the gateway that wrote it. */
   readonly gateway: string
   readonly startedAt: Millis
   readonly updatedAt: Millis
@@ -23,22 +26,41 @@ const recoverEvery = 1000
 
 export const directoryLimits = { broadcasts: 100_000 } as const
 
+export interface DirectoryHandler {
+  /** An entry was read. */
+  onEntry(entry: DirectoryEntry): void
+  /** A removal was read that was meant for an earlier broadcast of the id: this entry is still right. */
+  onRefuted(entry: DirectoryEntry): void
+  /** The topic was deleted by hand, and has been made anew: who holds something writes it again. */
+  onLost(): void
+}
+
+interface Known {
+  readonly entry: DirectoryEntry
+  /** When it was read, on the monotonic clock. */
+  readonly at: number
+}
+
 export class Directory {
   readonly #log: Log
   readonly #name: string
   readonly #clock: Clock
   #topic: Topic
-  readonly #entries = new Map<BroadcastId, DirectoryEntry>()
-  readonly #onChange: (entry: DirectoryEntry) => void
+  readonly #entries = new Map<BroadcastId, Known>()
+  /** Those that are not over. */
+  readonly #active = new Set<BroadcastId>()
+  readonly #handler: DirectoryHandler
+  readonly #limit: number
   #tail: Tail | undefined
   #closed = false
 
-  constructor(log: Log, topic: Topic, clock: Clock, onChange: (entry: DirectoryEntry) => void) {
+  private constructor(log: Log, topic: Topic, clock: Clock, handler: DirectoryHandler, limit: number) {
     this.#log = log
     this.#name = topic.name
     this.#topic = topic
     this.#clock = clock
-    this.#onChange = onChange
+    this.#handler = handler
+    this.#limit = limit
   }
 
   /** Reads the whole directory. @param name of its topic, which no broadcast's can be */
@@ -46,20 +68,31 @@ export class Directory {
     log: Log,
     name: string,
     clock: Clock,
-    onChange: (entry: DirectoryEntry) => void,
+    handler: DirectoryHandler,
+    limit: number = directoryLimits.broadcasts,
   ): Promise<Directory> {
     const topic = await log.create(name, { compact: true })
-    const directory = new Directory(log, topic, clock, onChange)
+    const directory = new Directory(log, topic, clock, handler, limit)
     await directory.#follow()
     return directory
   }
 
   list(): DirectoryEntry[] {
-    return [...this.#entries.values()]
+    return [...this.#entries.values()].map(({ entry }) => entry)
   }
 
   get(id: BroadcastId): DirectoryEntry | undefined {
-    return this.#entries.get(id)
+    return this.#entries.get(id)?.entry
+  }
+
+  /** The broadcasts that are not over. */
+  get active(): ReadonlySet<BroadcastId> {
+    return this.#active
+  }
+
+  /** When a broadcast's entry was read here, on the monotonic clock. */
+  readAt(id: BroadcastId): number {
+    return this.#entries.get(id)?.at ?? 0
   }
 
   /** Asks the log something. @throws what the log throws where it does not answer */
@@ -74,9 +107,9 @@ export class Directory {
     ])
   }
 
-  async remove(id: BroadcastId, now: Millis): Promise<void> {
-    this.#entries.delete(id)
-    const value = encodeText(JSON.stringify({ id, removed: true }))
+  /** @param topic the one that was deleted: a broadcast that began anew meanwhile stays */
+  async remove(id: BroadcastId, topic: string, now: Millis): Promise<void> {
+    const value = encodeText(JSON.stringify({ id, removed: true, topic }))
     await this.#log.append(this.#topic, [{ key: id, value, headers: [['v', '1']], timestamp: now }])
   }
 
@@ -108,6 +141,7 @@ export class Directory {
     const again = async (): Promise<void> => {
       this.#topic = await this.#log.create(this.#name, { compact: true })
       await this.#follow()
+      this.#handler.onLost()
     }
     again().catch(() => this.#clock.after(recoverEvery, () => this.#recover()))
   }
@@ -115,18 +149,33 @@ export class Directory {
   #take(record: LogRecord): void {
     const parsed = parse(record)
     if (parsed === undefined) return
+    const { id, topic } = parsed
+    const known = this.#entries.get(id)?.entry
     if ('removed' in parsed) {
-      this.#entries.delete(parsed.id)
+      if (known === undefined) return
+      if (isSame(known.topic, topic)) {
+        this.#entries.delete(id)
+        this.#active.delete(id)
+      } else this.#handler.onRefuted(known)
       return
     }
-    const known = this.#entries.get(parsed.id)
-    if (known === undefined && this.#entries.size >= directoryLimits.broadcasts) return
-    this.#entries.set(parsed.id, parsed)
-    this.#onChange(parsed)
+    if (known === undefined && this.#entries.size >= this.#limit) return
+    this.#entries.set(id, { entry: parsed, at: this.#clock.monotonic() })
+    if (parsed.state === 'ended') this.#active.delete(id)
+    else this.#active.add(id)
+    this.#handler.onEntry(parsed)
   }
 }
 
-function parse({ key, value }: LogRecord): DirectoryEntry | { id: BroadcastId; removed: true } | undefined {
+const isSame = (a: string, b: string): boolean => a === b || a === '' || b === ''
+
+interface Removal {
+  readonly id: BroadcastId
+  readonly removed: true
+  readonly topic: string
+}
+
+function parse({ key, value }: LogRecord): DirectoryEntry | Removal | undefined {
   if (!isBroadcastId(key) || value.byteLength > 4096) return undefined
   let fields: Record<string, unknown>
   try {
@@ -135,18 +184,21 @@ function parse({ key, value }: LogRecord): DirectoryEntry | { id: BroadcastId; r
     return undefined
   }
   if (typeof fields !== 'object' || fields === null) return undefined
-  if (fields.removed === true) return { id: key, removed: true }
-  const { state, epoch, gateway, startedAt, updatedAt } = fields
+  const { state, epoch, startedAt, updatedAt } = fields
+  const topic = text(fields.topic)
+  if (fields.removed === true) return { id: key, removed: true, topic }
   if (state !== 'live' && state !== 'interrupted' && state !== 'ended') return undefined
   if (!isCount(epoch) || !isCount(startedAt) || !isCount(updatedAt)) return undefined
   return {
     id: key,
     state,
+    topic,
     epoch: epoch as Offset,
-    gateway: typeof gateway === 'string' ? gateway.slice(0, 64) : '',
+    gateway: text(fields.gateway),
     startedAt: startedAt as Millis,
     updatedAt: updatedAt as Millis,
   }
 }
 
+const text = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 64) : '')
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0

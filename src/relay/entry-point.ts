@@ -3,6 +3,7 @@ import type { Log, LogRecord, Topic } from '../log/log.ts'
 import { floorOf } from '../log/reader-rule.ts'
 import { decodeRecord, type SessionEntry } from '../log/record.ts'
 import type { Millis, Offset } from '../units.ts'
+import type { Position } from './position.ts'
 
 export interface EntryPoint {
   readonly from: Offset
@@ -17,6 +18,27 @@ const lookBack = [1, 64, 1024, 8192] as const
 const lookOn = 8192
 const probeBytes = 1024 * 1024
 
+/** Where to begin a replay; undefined to join live. @param isOver no frame follows what is there */
+export async function entryPointOf(
+  log: Log,
+  topic: Topic,
+  position: Position,
+  isOver: boolean,
+): Promise<EntryPoint | undefined> {
+  switch (position.kind) {
+    case 'live':
+      return isOver ? { from: (await log.bounds(topic)).first } : undefined
+    case 'start':
+      return { from: (await log.bounds(topic)).first }
+    case 'time':
+      return gopAtTime(log, topic, position.time)
+    case 'offset':
+      return gopAt(log, topic, position.offset)
+    default:
+      return position satisfies never
+  }
+}
+
 /** Where to read from so that the newest GOP comes whole. */
 export async function newestGop(log: Log, topic: Topic): Promise<EntryPoint> {
   const { first, next } = await log.bounds(topic)
@@ -24,7 +46,7 @@ export async function newestGop(log: Log, topic: Topic): Promise<EntryPoint> {
 }
 
 /** Where to read from so that the first frame at or after an offset can be decoded. */
-export async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<EntryPoint> {
+async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<EntryPoint> {
   const { first, next } = await log.bounds(topic)
   const from = Math.min(Math.max(wanted, first), next) as Offset
   if (from === first) return { from: first }
@@ -43,7 +65,7 @@ export async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<Ent
 }
 
 /** The same by time: the first record stamped at or after it. */
-export async function gopAtTime(log: Log, topic: Topic, time: Millis): Promise<EntryPoint> {
+async function gopAtTime(log: Log, topic: Topic, time: Millis): Promise<EntryPoint> {
   return gopAt(log, topic, await log.offsetAt(topic, time))
 }
 

@@ -7,15 +7,18 @@ import type { NumberedFrame } from '../media/frame.ts'
 import type { BroadcastId, Micros, Millis } from '../units.ts'
 import { Broadcast, type BroadcastContext, type PublishRequest } from './broadcast.ts'
 import { Directory, type DirectoryEntry } from './directory.ts'
+import type { Snapshot } from './heartbeat-record.ts'
+import { Heartbeats } from './heartbeats.ts'
 import type { BroadcastState, ViewerSink } from './packet.ts'
 import { parsePosition } from './position.ts'
 import type { Claim, PublisherSink } from './publication.ts'
+import { Upkeep } from './upkeep.ts'
 import { Viewer } from './viewer.ts'
 
 export interface RelayOptions {
   readonly log: Log
   readonly clock: Clock
-  /** Names this gateway. */
+  /** Names this gateway: no other one, at no other time, has the name. */
   readonly gateway: string
   readonly topicPrefix: string
   readonly topicOptions: TopicOptions
@@ -40,7 +43,7 @@ export interface BroadcastInfo {
   readonly state: BroadcastState
   readonly startedAt: Millis
   readonly updatedAt: Millis
-  /** On this gateway. */
+  /** On all gateways that are alive. */
   readonly viewers: number
 }
 
@@ -68,11 +71,6 @@ export const relayLimits = {
   idle: 10_000,
   /** Silence after which viewers are told that the publisher is gone for the moment, milliseconds. */
   interrupted: 3000,
-  /** Between two looks at the directory, milliseconds. */
-  sweep: 5000,
-  /** Age past which an entry of a live broadcast is doubted, milliseconds. */
-  staleEntry: 15_000,
-  opensPerSweep: 16,
 } as const
 
 export class Relay {
@@ -80,6 +78,8 @@ export class Relay {
   readonly #broadcasts = new Map<BroadcastId, Broadcast>()
   readonly #context: BroadcastContext
   #directory: Directory | undefined
+  #heartbeats: Heartbeats | undefined
+  #upkeep: Upkeep | undefined
   #viewers = 0
   #closed = false
 
@@ -94,7 +94,8 @@ export class Relay {
       random,
       silence: { interrupted: Math.min(relayLimits.interrupted, publisherGrace), ended: publisherGrace },
       onState: broadcast => this.#announce(broadcast),
-      onClaim: broadcast => this.#write(broadcast),
+      isHeldElsewhere: id => this.#isHeldElsewhere(id),
+      onClaim: broadcast => this.#upkeep?.write(broadcast),
       onGone: broadcast => {
         if (this.#broadcasts.get(broadcast.id) === broadcast) this.#broadcasts.delete(broadcast.id)
       },
@@ -102,13 +103,31 @@ export class Relay {
     }
   }
 
-  /** Reads the directory. @throws what the log throws */
+  /** Reads the directory, and begins to listen to the other gateways. @throws what the log throws */
   async start(): Promise<void> {
-    const { log, topicPrefix, clock } = this.#options
-    this.#directory = await Directory.open(log, `${topicPrefix}_directory`, clock, entry =>
-      this.#onDirectory(entry),
-    )
-    this.#sweep()
+    const { log, topicPrefix, clock, gateway, publisherGrace, random } = this.#options
+    const directory = await Directory.open(log, `${topicPrefix}_directory`, clock, {
+      onEntry: entry => this.#onEntry(entry),
+      onRefuted: ({ id }) => this.#onRefuted(id),
+      onLost: () => this.#upkeep?.rewrite(),
+    })
+    this.#directory = directory
+    const heartbeats = await Heartbeats.open({
+      log,
+      clock,
+      gateway,
+      topicName: `${topicPrefix}_gateways`,
+      snapshot: () => this.#snapshot(),
+      onGone: name => this.#onGone(name),
+    })
+    this.#heartbeats = heartbeats
+    const options = { directory, heartbeats, clock, gateway, grace: publisherGrace, random }
+    this.#upkeep = new Upkeep(options, {
+      broadcasts: this.#broadcasts,
+      use: id => (this.#broadcasts.size < relayLimits.broadcasts ? this.#use(id) : undefined),
+      release: broadcast => this.#context.onIdle(broadcast),
+      onError: (id, error) => void this.#report(id, error, 'LOG_FAILED'),
+    })
   }
 
   /** @throws what the log throws where it does not answer */
@@ -169,22 +188,24 @@ export class Relay {
     }
   }
 
-  /** Removes a broadcast and all its records. @throws FramelogError BROADCAST_NOT_FOUND */
+  /** Removes a broadcast and all its records. @throws FramelogError BROADCAST_NOT_FOUND, and what the log throws */
   async delete(id: BroadcastId): Promise<void> {
-    const { log, clock } = this.#options
+    const { log } = this.#options
     const topic = await log.find(this.#topicName(id))
     if (topic === undefined) throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${id}`)
     await log.delete(topic)
-    await this.#directory?.remove(id, clock.now())
+    await this.#upkeep?.remove(id, topic.id)
   }
 
-  /** Ends all connections; broadcasts stay as they are in the log. */
-  close(): void {
+  /** Ends all connections and tells the other gateways; broadcasts stay as they are in the log. */
+  async close(): Promise<void> {
     this.#closed = true
+    this.#upkeep?.close()
     this.#directory?.close()
     const error = new FramelogError('SHUTTING_DOWN', 'The gateway is stopping')
     for (const broadcast of this.#broadcasts.values()) broadcast.close(error)
     this.#broadcasts.clear()
+    await this.#heartbeats?.close()
   }
 
   #use(id: BroadcastId): Broadcast {
@@ -209,67 +230,59 @@ export class Relay {
   }
 
   #info(entry: DirectoryEntry): BroadcastInfo {
-    const { id, state, startedAt, updatedAt } = entry
-    const here = this.#broadcasts.get(id)
-    const known = here !== undefined && here.state !== 'waiting' ? here.state : state
-    return { id, state: known, startedAt, updatedAt, viewers: here?.viewers ?? 0 }
+    const { id, startedAt, updatedAt } = entry
+    const read = this.#broadcasts.get(id)
+    const here = read?.topic?.id === entry.topic && read.state !== 'waiting' ? read : undefined
+    const isGone = this.#heartbeats?.goneSince(entry.gateway) !== undefined
+    const told = entry.state === 'live' && isGone ? 'interrupted' : entry.state
+    const viewers = (read?.viewers ?? 0) + (this.#heartbeats?.viewersElsewhere(id) ?? 0)
+    return { id, state: here?.state ?? told, startedAt, updatedAt, viewers }
+  }
+
+  /** What this gateway tells the others twice a second: only of what is used here. */
+  #snapshot(): Snapshot {
+    const all = [...this.#broadcasts.values()]
+    return {
+      holds: all.filter(({ isPublishedHere }) => isPublishedHere).map(({ id }) => id),
+      viewers: all.map(({ id, viewers }) => [id, viewers] as const),
+    }
+  }
+
+  /** Before it is known who is alive, the directory is believed. */
+  #isHeldElsewhere(id: BroadcastId): boolean {
+    const heartbeats = this.#heartbeats
+    const entry = this.#directory?.get(id)
+    if (heartbeats === undefined || entry === undefined) return false
+    return heartbeats.isSettled ? heartbeats.isHeldElsewhere(id) : entry.state !== 'ended'
+  }
+
+  /** Another gateway is gone: whoever watches what it held hears of it before the silence tells. */
+  #onGone(gateway: string): void {
+    for (const broadcast of this.#broadcasts.values()) {
+      if (this.#directory?.get(broadcast.id)?.gateway === gateway) broadcast.holderGone()
+    }
   }
 
   /** Another gateway, or this one, wrote of a broadcast: who waits for it here can begin to read. */
-  #onDirectory(entry: DirectoryEntry): void {
-    const waiting = this.#broadcasts.get(entry.id)
-    if (waiting === undefined || waiting.topic !== undefined) return
-    waiting.open().catch((error: unknown) => void this.#report(entry.id, error, 'LOG_FAILED'))
+  #onEntry(entry: DirectoryEntry): void {
+    const { id } = entry
+    const here = this.#broadcasts.get(id)
+    if (here === undefined) return
+    const report = (error: unknown): void => void this.#report(id, error, 'LOG_FAILED')
+    if (here.topic === undefined) here.open().catch(report)
+    else if (entry.topic !== '' && here.topic.id !== entry.topic) here.checkTopic().catch(report)
+    else this.#upkeep?.correct(here, entry)
+  }
+
+  #onRefuted(id: BroadcastId): void {
+    const here = this.#broadcasts.get(id)
+    if (here?.isPublishedHere) this.#upkeep?.write(here)
   }
 
   #announce(broadcast: Broadcast): void {
     const { id, state } = broadcast
     this.#options.onEvent({ kind: 'state', id, state, viewers: broadcast.viewers })
-    this.#write(broadcast)
-  }
-
-  /** Only the holder writes, and whoever finds a broadcast ended whose holder is gone. */
-  #write(broadcast: Broadcast): void {
-    const { id, state, epoch } = broadcast
-    const before = this.#directory?.get(id)
-    const foundEnded = state === 'ended' && before !== undefined && before.state !== 'ended'
-    if (epoch === undefined || !(broadcast.isHeldHere || foundEnded)) return
-    const now = this.#options.clock.now()
-    const entry: DirectoryEntry = {
-      id,
-      state: state === 'waiting' ? 'live' : state,
-      epoch,
-      gateway: this.#options.gateway,
-      startedAt: before !== undefined && before.state !== 'ended' ? before.startedAt : now,
-      updatedAt: now,
-    }
-    this.#directory?.put(entry).catch((error: unknown) => void this.#report(id, error, 'LOG_FAILED'))
-  }
-
-  /**
-   * The holder's entry stays fresh; one that does not may be of a gateway that was killed. Whoever notices reads
-   * the broadcast itself: where that is silent too, it is over.
-   */
-  #sweep(): void {
-    if (this.#closed) return
-    for (const broadcast of this.#broadcasts.values()) {
-      if (broadcast.isPublishedHere && broadcast.state !== 'ended') this.#write(broadcast)
-    }
-    const stale = this.#options.clock.now() - relayLimits.staleEntry
-    let opened = 0
-    for (const { id, state, updatedAt } of this.#directory?.list() ?? []) {
-      if (state === 'ended' || updatedAt > stale || this.#broadcasts.has(id)) continue
-      if (++opened > relayLimits.opensPerSweep || this.#broadcasts.size >= relayLimits.broadcasts) break
-      const broadcast = this.#use(id)
-      const settle = (): void => {
-        if (broadcast.topic === undefined)
-          void this.#directory?.remove(id, this.#options.clock.now()).catch(() => {})
-        else this.#write(broadcast)
-        this.#context.onIdle(broadcast)
-      }
-      broadcast.open().then(settle, () => this.#context.onIdle(broadcast))
-    }
-    this.#options.clock.after(relayLimits.sweep, () => this.#sweep())
+    this.#upkeep?.write(broadcast)
   }
 
   #retire(broadcast: Broadcast): void {

@@ -24,6 +24,9 @@ class ManualClock implements Clock {
   now(): Millis {
     return this.time as Millis
   }
+  monotonic(): number {
+    return this.time
+  }
   after(): () => void {
     return () => {}
   }
@@ -119,7 +122,7 @@ describe('a viewer of a log that cannot be read', () => {
       events.map(({ kind }) => kind),
       ['error'],
     )
-    relay.close()
+    await relay.close()
     rmSync(dir, { recursive: true, force: true })
   })
 })

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import type { Log } from '../../src/log/log.ts'
+import { Directory, type DirectoryEntry } from '../../src/relay/directory.ts'
+import { heartbeatLimits } from '../../src/relay/heartbeats.ts'
+import { Relay } from '../../src/relay/relay.ts'
+import { upkeepLimits } from '../../src/relay/upkeep.ts'
+import { type BroadcastId, broadcastId, millis, type Offset } from '../../src/units.ts'
+import { FakeClock, until } from '../support/fake-clock.ts'
+
+describe('the directory', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'framelog-directory-'))
+  let log: Log
+  before(async () => {
+    log = await openEmbeddedLog({ dir })
+  })
+  after(async () => {
+    await log[Symbol.asyncDispose]()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  const entry = (id: BroadcastId, more: Partial<DirectoryEntry> = {}): DirectoryEntry => ({
+    id,
+    state: 'live',
+    topic: 'first',
+    epoch: 0 as Offset,
+    gateway: 'a',
+    startedAt: millis(1),
+    updatedAt: millis(2),
+    ...more,
+  })
+
+  const open = async (name: string, limit?: number) => {
+    const refuted: BroadcastId[] = []
+    let entries = 0
+    const handler = {
+      onEntry: () => {
+        entries += 1
+      },
+      onRefuted: ({ id }: DirectoryEntry) => void refuted.push(id),
+      onLost: () => {},
+    }
+    const directory = await Directory.open(log, name, new FakeClock(), handler, limit)
+    return { directory, refuted, entries: () => entries }
+  }
+
+  it('says what was written last, and what is not over', async () => {
+    const { directory, entries } = await open('last')
+    const [one, two] = [broadcastId('one'), broadcastId('two')]
+    await directory.put(entry(one))
+    await directory.put(entry(two))
+    await directory.put(entry(two, { state: 'ended' }))
+    await until(() => entries() === 3)
+    assert.deepEqual(directory.get(two), entry(two, { state: 'ended' }))
+    assert.deepEqual([...directory.active], [one])
+    directory.close()
+    const again = await open('last')
+    assert.deepEqual(again.directory.list(), [entry(one), entry(two, { state: 'ended' })])
+    again.directory.close()
+  })
+
+  it('keeps what began anew before the removal of what was there came', async () => {
+    const { directory, refuted } = await open('anew')
+    const id = broadcastId('cam')
+    await directory.put(entry(id))
+    await directory.put(entry(id, { topic: 'second' }))
+    await directory.remove(id, 'first', millis(3))
+    await until(() => refuted.length === 1)
+    assert.equal(directory.get(id)?.topic, 'second')
+    await directory.remove(id, 'second', millis(4))
+    await until(() => directory.get(id) === undefined)
+    assert.equal(directory.active.size, 0)
+    directory.close()
+  })
+
+  it('reads entries that name no topic', async () => {
+    const { directory, entries } = await open('older')
+    const { topic: _, ...older } = entry(broadcastId('cam'))
+    await directory.put(older as DirectoryEntry)
+    await until(() => entries() === 1)
+    assert.equal(directory.get(older.id)?.topic, '')
+    await directory.remove(older.id, 'any', millis(4))
+    await until(() => directory.get(older.id) === undefined)
+    directory.close()
+  })
+
+  it('holds a bounded number of broadcasts', async () => {
+    const { directory, entries } = await open('full', 3)
+    for (let i = 0; i < 5; i++) await directory.put(entry(broadcastId(`cam-${i}`)))
+    await directory.put(entry(broadcastId('cam-0'), { state: 'ended' }))
+    await until(() => entries() === 4)
+    assert.equal(directory.list().length, 3)
+    directory.close()
+  })
+
+  it('has what gateways left that are gone looked at after a grace, a few at a time', async () => {
+    const prefix = 'gone-'
+    const { directory, entries } = await open(`${prefix}_directory`)
+    const count = upkeepLimits.opensPerSweep + 5
+    for (let i = 0; i < count; i++) await directory.put(entry(broadcastId(`cam-${i}`)))
+    await until(() => entries() === count)
+    const clock = new FakeClock()
+    const grace = 30_000
+    const relay = new Relay({
+      log,
+      clock,
+      gateway: 'b',
+      topicPrefix: prefix,
+      topicOptions: {},
+      publisherGrace: grace,
+      random: length => 'i'.repeat(length),
+      onEvent: () => {},
+    })
+    await relay.start()
+    assert.equal(relay.list().filter(({ state }) => state === 'live').length, count)
+    const gateways = (await log.find(`${prefix}_gateways`)) ?? assert.fail()
+    const beat = async (): Promise<void> => {
+      const { next } = await log.bounds(gateways)
+      clock.advance(heartbeatLimits.every)
+      while ((await log.bounds(gateways)).next === next) await new Promise(setImmediate)
+      await new Promise(setImmediate)
+    }
+    // Nobody is heard under the name that they have: they are interrupted, and not over yet.
+    while (relay.list().some(({ state }) => state === 'live')) await beat()
+    assert.ok(clock.monotonic() <= 2500)
+    while (clock.monotonic() < grace) await beat()
+    assert.equal(directory.list().length, count)
+    // Their topics are not there: they are taken from the directory.
+    for (const left of [5, 0]) {
+      const before = directory.list().length
+      while (directory.list().length === before) await beat()
+      await until(() => directory.list().length <= left && relay.list().length <= left)
+    }
+    await relay.close()
+    directory.close()
+  })
+})
