@@ -67,6 +67,7 @@ export const text = {
     bitrate: 'Bitrate',
     acknowledged: 'In the log',
     waiting: 'On their way',
+    dropped: 'Given up',
     codec: 'Codec',
     size: 'Picture',
     roundTrip: 'Round trip',
@@ -140,6 +141,13 @@ export function publisherWords(state: PublisherState): Words {
         badge: 'Live',
         tone: 'live',
         sentence: 'You are on air. Every frame is in the log before it counts as sent.',
+      }
+    case 'stalled':
+      return {
+        badge: 'Waiting',
+        tone: 'busy',
+        sentence:
+          'The log does not answer. The last 30 seconds are kept and written when it does; what is older is lost.',
       }
     case 'reconnecting':
       return {

@@ -27,9 +27,12 @@ export class PublishSocket implements ConnectionHandler {
     const resumeHash = createHash('sha256').update(hello.resume).digest('hex')
     const publishing = await this.#relay.publish(
       this.#id,
-      { resumeHash, session: hello.session },
+      { resumeHash, session: hello.session, isWanted: () => !this.#gone },
       {
         acknowledge: sequence => this.connection?.send({ type: 'ack', sequence }),
+        stalled: stalled => this.connection?.send({ type: 'stall', stalled }),
+        dropped: ({ from, to }, reason) =>
+          this.connection?.send({ type: 'gap', frames: to - from + 1, from, to, reason }),
         close: error => this.connection?.fail(error),
       },
     )

@@ -5,16 +5,19 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { FramelogError } from '../errors.ts'
-import type { Chunk, Log, NewRecord, Tail, Topic, TopicOptions } from '../log/log.ts'
+import type { Chunk, Log, NewRecord, Topic, TopicOptions } from '../log/log.ts'
 import { encodeEntry, type SessionEntry } from '../log/record.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
-import { claimAt, entryPointOf, newestGop } from './entry-point.ts'
-import { CurrentGop } from './gop.ts'
+import { Audience } from './audience.ts'
+import { ClaimAttempt } from './claim-attempt.ts'
+import { claimAt, entryPointOf } from './entry-point.ts'
+import type { HeldBudget, HeldLimits } from './held-frames.ts'
 import { type BroadcastState, Packet } from './packet.ts'
 import type { Position } from './position.ts'
 import { type Claim, Publication, type PublicationHost, type PublisherSink } from './publication.ts'
 import { Silence } from './silence.ts'
-import { type Accepted, RecordStream } from './stream.ts'
+import type { Accepted, RecordStream } from './stream.ts'
+import { TopicReader } from './topic-reader.ts'
 import type { LiveEdge, Viewer } from './viewer.ts'
 
 export interface BroadcastContext {
@@ -25,6 +28,10 @@ export interface BroadcastContext {
   readonly topicOptions: TopicOptions
   /** Time without frames after which a broadcast counts as interrupted, and as ended. */
   readonly silence: { readonly interrupted: number; readonly ended: number }
+  /** What all publishers of this gateway may hold back together. */
+  readonly budget: HeldBudget
+  /** What each of them may. */
+  readonly held?: HeldLimits | undefined
   /** `length` random characters of a-z and 0-9. */
   random(length: number): string
   /** Whether another gateway that is alive holds it. */
@@ -42,30 +49,23 @@ export interface BroadcastContext {
 /** Milliseconds without frames after which a broadcast whose gateway is gone is interrupted. */
 const goneSilence = 1000
 
-interface Source {
-  readonly topic: Topic
-  readonly stream: RecordStream
-  readonly tail: Tail
-  /** Everything before it has been handed on. */
-  next: Offset
-}
-
 export interface PublishRequest {
   /** SHA-256 of the resume token, hexadecimal. */
   readonly resumeHash: string
   /** The session that the publisher wants to go on with. */
   readonly session: string | undefined
+  /** False once its connection is gone. */
+  isWanted(): boolean
 }
 
 export class Broadcast implements LiveEdge, PublicationHost {
   readonly id: BroadcastId
   readonly topicName: string
   readonly #context: BroadcastContext
-  readonly #viewers = new Set<Viewer>()
-  readonly #gop = new CurrentGop()
-  #source: Source | undefined
+  readonly #audience = new Audience()
+  #source: TopicReader | undefined
   #opening: Promise<boolean> | undefined
-  #abandonOpening: ((error: FramelogError) => void) | undefined
+  #isClosed = false
   #publication: Publication | undefined
   /** Claims that are being made. */
   #publishing = 0
@@ -86,7 +86,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
   }
 
   get viewers(): number {
-    return this.#viewers.size
+    return this.#audience.size
   }
 
   get topic(): Topic | undefined {
@@ -140,15 +140,16 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /**
    * Claims the broadcast for a publisher.
-   * @throws FramelogError BROADCAST_BUSY, and what the log throws
+   * @throws FramelogError BROADCAST_BUSY, and what the log throws, LOG_UNREACHABLE where it takes too long
    */
   async publish(
     request: PublishRequest,
     sink: PublisherSink,
   ): Promise<{ publication: Publication; claim: Claim }> {
     this.#publishing += 1
+    const attempt = new ClaimAttempt(this.id, this.#context.clock, () => request.isWanted())
     try {
-      return await this.#publish(request, sink)
+      return await attempt.within(this.#publish(request, sink, attempt))
     } finally {
       this.#publishing -= 1
     }
@@ -157,24 +158,27 @@ export class Broadcast implements LiveEdge, PublicationHost {
   async #publish(
     request: PublishRequest,
     sink: PublisherSink,
+    attempt: ClaimAttempt,
   ): Promise<{ publication: Publication; claim: Claim }> {
-    const { log, clock, random, topicOptions } = this.#context
+    const { log, clock, random, topicOptions, budget, held, gateway } = this.#context
     await log.create(this.topicName, topicOptions)
     // An opening that was under way may have looked before the topic was there.
     if (!(await this.open())) await this.open()
     const source = this.#source
     if (source === undefined) throw deleted(this.id)
     await this.#knowClaim(source)
-    const same = this.#claim?.resumeHash === request.resumeHash
-    this.#refuseWhereBusy(request.resumeHash)
+    attempt.check()
+    const { resumeHash } = request
+    const same = this.#claim?.resumeHash === resumeHash
+    this.#refuseWhereBusy(resumeHash)
 
     const goesOn = same && request.session !== undefined && request.session === source.stream.rule.session
     const session = goesOn ? (request.session as string) : random(8)
-    const publication = new Publication(this, sink, clock, request.resumeHash, random(16))
+    const nonce = random(16)
+    const publication = new Publication({ host: this, sink, clock, resumeHash, nonce, budget, held })
     this.#publication?.close(new FramelogError('BROADCAST_TAKEN_OVER', 'The publisher has connected again'))
     this.#publication = publication
-    const { resumeHash, nonce } = publication
-    const { gateway } = this.#context
+    attempt.publication = publication
     try {
       await this.append([
         encodeEntry({ kind: 'session', session, resumeHash, nonce, gateway }, this.timestamp()),
@@ -200,7 +204,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /** @throws what the log throws; the viewer is then not attached */
   async watch(viewer: Viewer, position: Position): Promise<void> {
-    this.#viewers.add(viewer)
+    this.#audience.add(viewer)
     try {
       const opened = await this.open()
       viewer.begin(this.#state)
@@ -213,16 +217,13 @@ export class Broadcast implements LiveEdge, PublicationHost {
       const point = this.topic && (await entryPointOf(log, this.topic, position, isOver))
       const source = this.#source
       if (source === undefined || point === undefined) {
-        const { packets } = this.#gop
-        const catalog = source?.stream.catalog
-        viewer.join(packets.length > 0 || catalog === undefined ? packets : [catalog], this.end)
-        if (this.#state === 'ended') viewer.tell(new Packet({ type: 'end', reason: 'the broadcast is over' }))
+        this.#audience.join(viewer, this.#state, source?.stream.catalog, this.end)
         return
       }
       await viewer.replay(log, source.topic, point, this)
     } catch (error) {
       // Whoever asked tells the viewer why.
-      this.#viewers.delete(viewer)
+      this.#audience.delete(viewer)
       this.#leaveIfIdle()
       throw error
     }
@@ -240,61 +241,51 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   forget(viewer: Viewer): void {
     viewer.close()
-    this.#viewers.delete(viewer)
+    this.#audience.delete(viewer)
     this.#leaveIfIdle()
   }
 
   #leaveIfIdle(): void {
-    if (this.#viewers.size === 0 && !this.isPublishedHere) this.#context.onIdle(this)
+    if (this.#audience.size === 0 && !this.isPublishedHere) this.#context.onIdle(this)
   }
 
   /** Stops reading and ends all connections. */
   close(error: FramelogError): void {
     this.#silence.stop()
-    this.#abandonOpening?.(error)
-    this.#source?.tail.close()
+    this.#isClosed = true
+    this.#source?.close(error)
     this.#source = undefined
     this.#publication?.close(error)
-    for (const viewer of [...this.#viewers]) viewer.fail(error)
-    this.#viewers.clear()
-    this.#gop.clear()
+    this.#audience.close(error)
   }
 
   async #open(): Promise<boolean> {
-    const { log } = this.#context
-    const topic = await log.find(this.topicName)
-    if (topic === undefined) return false
-    const point = await newestGop(log, topic)
-    const { next } = await log.bounds(topic)
-    const caughtUp = Promise.withResolvers<void>()
-    this.#abandonOpening = caughtUp.reject
-    let isOpen = point.from >= next
-    if (isOpen) caughtUp.resolve()
-    const stream = new RecordStream(point.floor)
-    const tail = log.tail(topic, point.from, {
-      onChunk: chunk => {
-        if (this.#source?.tail !== tail) return
-        this.#read(this.#source, chunk)
-        if (chunk.next >= next) caughtUp.resolve()
+    const reader = await TopicReader.find(this.#context.log, this.topicName)
+    if (reader === undefined) return false
+    if (this.#isClosed) throw new FramelogError('SHUTTING_DOWN', 'Nobody uses the broadcast here')
+    this.#source = reader
+    reader.start({
+      onChunk: (source, chunk) => {
+        if (this.#source === source) this.#read(source, chunk)
       },
-      onEnd: error => {
-        if (this.#source?.tail !== tail) return
-        this.#source = undefined
-        if (isOpen) this.#lost(error)
-        else caughtUp.reject(error)
+      onLost: (source, error) => {
+        if (this.#source === source) this.#lost(error)
       },
     })
-    this.#source = { topic, stream, tail, next: point.from }
-    await caughtUp.promise
-    this.#abandonOpening = undefined
-    isOpen = true
+    try {
+      await reader.caughtUp
+    } catch (error) {
+      if (this.#source === reader) this.#source = undefined
+      throw error
+    }
+    const { time } = reader.stream
     // The stamps are another gateway's, by its clock; from here on it is what comes that counts.
-    if (stream.time !== undefined) this.#silence.heard(Math.max(0, this.#context.clock.now() - stream.time))
+    if (time !== undefined) this.#silence.heard(Math.max(0, this.#context.clock.now() - time))
     this.#judgeSilence()
     return true
   }
 
-  #read(source: Source, chunk: Chunk): void {
+  #read(source: TopicReader, chunk: Chunk): void {
     for (const record of chunk.records) {
       source.next = (record.offset + 1) as Offset
       const accepted = source.stream.take(record)
@@ -307,30 +298,25 @@ export class Broadcast implements LiveEdge, PublicationHost {
     this.#publication?.flush()
   }
 
-  #accept(source: Source, accepted: Accepted): void {
-    const { entry, record, packet } = accepted
-    const { stream } = source
+  #accept({ stream }: TopicReader, accepted: Accepted): void {
+    const { entry, record } = accepted
+    const isMine = 'epoch' in entry && this.#publication?.epoch === entry.epoch
     if (entry.kind === 'session') this.#claimed(entry, record.offset, stream)
     else if (entry.kind === 'frame') {
       this.#silence.heard()
-      if (accepted.opensGop && stream.catalog && packet) this.#gop.open(stream.catalog, packet)
-      else if (packet) this.#gop.add(packet)
-      if (this.#publication?.epoch === entry.epoch) this.#publication.confirm(entry.sequence)
+      if (isMine) this.#publication?.confirm(entry.sequence)
       if (this.#state !== 'live' && this.#publication?.state !== 'detached') this.#setState('live')
-    } else if (entry.kind === 'catalog' && packet) this.#gop.add(packet)
-    else if (entry.kind === 'end') this.#gop.clear()
-    if (packet !== undefined) {
-      for (const viewer of this.#viewers) viewer.deliver(accepted, packet, stream.catalog)
-    }
+    } else if (entry.kind === 'gap' && isMine) this.#publication?.confirm(entry.to)
+    this.#audience.deliver(accepted, stream.catalog)
     if (entry.kind === 'end') {
-      if (this.#publication?.epoch === entry.epoch) this.#publication.confirmEnd()
+      if (isMine) this.#publication?.confirmEnd()
       this.#setState('ended', entry.reason)
       this.#leaveIfIdle()
     }
   }
 
   /** A record of a later epoch counted whose claim was not read: somebody else holds the broadcast. */
-  #checkHeld({ stream }: Source): void {
+  #checkHeld({ stream }: TopicReader): void {
     const mine = this.#publication?.epoch
     if (mine === undefined || stream.rule.epoch === undefined || stream.rule.epoch <= mine) return
     this.#lose(this.#claimedByAnother())
@@ -349,11 +335,11 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /** A claim was read: the latest one holds the broadcast, whoever else believes to. */
   #claimed(entry: SessionEntry, epoch: Offset, stream: RecordStream): void {
-    if (this.#claim?.session !== entry.session) this.#gop.clear()
+    if (this.#claim?.session !== entry.session) this.#audience.forgetGop()
     this.#claim = entry
     const publication = this.#publication
     if (publication === undefined) return
-    if (publication.nonce === entry.nonce) {
+    if (publication.nonce === entry.nonce && publication.state === 'claiming') {
       const next = stream.rule.lastSequence(entry.session) + 1
       publication.begin({
         epoch,
@@ -377,7 +363,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
   }
 
   /** Reads the latest claim's record where the reader began behind it. */
-  async #knowClaim({ stream, topic }: Source): Promise<void> {
+  async #knowClaim({ stream, topic }: TopicReader): Promise<void> {
     const { epoch } = stream.rule
     if (this.#claim === undefined && epoch !== undefined)
       this.#claim = await claimAt(this.#context.log, topic, epoch)
@@ -396,8 +382,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
   #setState(state: BroadcastState, reason?: string): void {
     if (this.#state === state) return
     this.#state = state
-    const packet = new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) })
-    for (const viewer of this.#viewers) viewer.tell(packet)
+    this.#audience.tell(new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) }))
     this.#context.onState(this)
     if (state === 'live' || state === 'interrupted') this.#silence.watch()
   }
@@ -413,6 +398,7 @@ export class Broadcast implements LiveEdge, PublicationHost {
     const source = this.#source
     const found = await this.#context.log.find(this.topicName)
     if (source === undefined || this.#source !== source || found?.id === source.topic.id) return
+    source.close(deleted(this.id))
     this.#lost(deleted(this.id))
   }
 
@@ -432,9 +418,8 @@ export class Broadcast implements LiveEdge, PublicationHost {
       // Read back, the record ends it for everybody. Where it cannot be written, the next look ends it here.
       void publication.end('the publisher was lost').catch(() => {})
     } else if (isLost) {
-      const packet = new Packet({ type: 'end', reason: 'the publisher was lost' })
-      for (const viewer of this.#viewers) viewer.tell(packet)
-      this.#gop.clear()
+      this.#audience.tell(new Packet({ type: 'end', reason: 'the publisher was lost' }))
+      this.#audience.forgetGop()
       this.#setState('ended', 'the publisher was lost')
       this.#leaveIfIdle()
       return
@@ -446,8 +431,9 @@ export class Broadcast implements LiveEdge, PublicationHost {
 
   /** The reader is over: the topic was deleted, the log was closed, or retention overtook the reader. */
   #lost(error: FramelogError): void {
+    this.#source = undefined
     if (error.code === 'OFFSET_OUT_OF_RANGE') {
-      this.#gop.clear()
+      this.#audience.forgetGop()
       void this.open().catch(() => this.close(error))
       return
     }

@@ -2,6 +2,8 @@
  * One claim of one publisher on a broadcast: takes its frames in order, appends them, and acknowledges what the
  * gateway has read back as accepted by the readers' rule. Its whole life:
  *   claiming → open ⇄ holding → detached → ending → closed
+ * It holds frames back where too much is on its way, or has been on its way for too long: then the claim may be
+ * lost, and nothing is appended until what was has been read back.
  */
 import type { Clock } from '../core/clock.ts'
 import { BoundedQueue } from '../core/queue.ts'
@@ -10,19 +12,25 @@ import type { NewRecord } from '../log/log.ts'
 import { encodeEntry, type WrittenEntry } from '../log/record.ts'
 import { type Catalog, encodeCatalog, mainTrack } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
-import type { Millis, Offset, TrackName } from '../units.ts'
+import type { Millis, Offset } from '../units.ts'
+import {
+  type Dropped,
+  type HeldBudget,
+  HeldFrames,
+  type HeldLimits,
+  type ReceivedFrame,
+  type TrackSet,
+} from './held-frames.ts'
 
 export const publicationLimits = {
   /** Data of one frame. Topics are made with room for 8 MiB records, headers included. */
   frameBytes: 8 * 1024 * 1024 - 64 * 1024,
-  /** Frames held back while the log is stale, in bytes and number. */
-  held: { items: 4096, bytes: 64 * 1024 * 1024 },
-  /** Frames appended and not yet read back. */
-  unconfirmed: 16_384,
+  /** Frames appended and not yet read back, in number and bytes, past which more are held back. */
+  unconfirmed: { items: 8192, bytes: 32 * 1024 * 1024 },
   /** Age of the oldest frame not read back past which nothing is appended: the claim may be lost. */
   staleAfter: 2000,
-  /** How long an end waits to be read back, milliseconds. */
-  endTimeout: 5000,
+  /** How long an end waits for the log, milliseconds. */
+  endTimeout: 30_000,
   /** Largest number of a frame: what follows it is still a safe integer. */
   sequence: 2 ** 52,
   /** Media time after which an audio-only broadcast gets its next catalog. */
@@ -33,6 +41,10 @@ export const publicationLimits = {
 export interface PublisherSink {
   /** All numbers up to this one are in the log and count. */
   acknowledge(sequence: number): void
+  /** The log does not answer, and frames are held back; or it does again, and all of them are on their way. */
+  stalled(isStalled: boolean): void
+  /** Numbers were given up: they will never be in the log. */
+  dropped(numbers: Dropped, reason: string): void
   /** Ends the connection; the publisher is told why. */
   close(error: FramelogError): void
 }
@@ -61,12 +73,17 @@ export interface Claim {
   readonly gop: GopOrigin | undefined
 }
 
-interface CurrentCatalog {
-  readonly bytes: Uint8Array
-  readonly tracks: ReadonlySet<TrackName>
-  readonly main: TrackName | undefined
-  readonly video: boolean
+export interface PublicationOptions {
+  readonly host: PublicationHost
+  readonly sink: PublisherSink
+  readonly clock: Clock
+  readonly resumeHash: string
+  readonly nonce: string
+  readonly budget: HeldBudget
+  readonly held?: HeldLimits | undefined
 }
+
+const gapReasons = { stalled: 'the log stalled', left: 'the publisher dropped them' } as const
 
 type State = 'claiming' | 'open' | 'holding' | 'detached' | 'ending' | 'closed'
 
@@ -80,26 +97,38 @@ export class Publication {
   readonly #claimed = Promise.withResolvers<Claim>()
   #state: State = 'claiming'
   #claim: Claim | undefined
+  /** Number of the next frame to be appended, and to be received. */
   #next = 0
+  #expected = 0
   #confirmed = -1
   #acknowledged = -1
-  #catalog: CurrentCatalog | undefined
-  #catalogDue = false
+  #tracks: TrackSet | undefined
+  /** Whose catalog was written last. */
+  #written: TrackSet | undefined
   #catalogTime = Number.NEGATIVE_INFINITY
   #gop: GopOrigin | undefined
-  readonly #held = new BoundedQueue<NumberedFrame>(publicationLimits.held, ({ data }) => data.byteLength)
-  readonly #unconfirmed = new BoundedQueue<{ sequence: number; at: Millis }>(
-    { items: publicationLimits.unconfirmed, bytes: Number.POSITIVE_INFINITY },
-    () => 0,
+  #isStalled = false
+  /** The last number that was given up. */
+  #droppedTo = -1
+  #endReason: string | undefined
+  readonly #held: HeldFrames
+  readonly #unconfirmed = new BoundedQueue<{ sequence: number; size: number; at: number }>(
+    {
+      items: publicationLimits.unconfirmed.items,
+      bytes: publicationLimits.unconfirmed.bytes + publicationLimits.frameBytes,
+    },
+    ({ size }) => size,
   )
 
-  constructor(host: PublicationHost, sink: PublisherSink, clock: Clock, resumeHash: string, nonce: string) {
+  constructor({ host, sink, clock, resumeHash, nonce, budget, held }: PublicationOptions) {
     this.#host = host
     this.#sink = sink
     this.#clock = clock
     this.resumeHash = resumeHash
     this.nonce = nonce
+    this.#held = new HeldFrames(budget, held)
     this.#claimed.promise.catch(() => {})
+    this.#ended.promise.catch(() => {})
   }
 
   get state(): State {
@@ -121,6 +150,7 @@ export class Publication {
     this.#state = 'open'
     this.#claim = claim
     this.#next = claim.next
+    this.#expected = claim.next
     this.#acknowledged = claim.next - 1
     this.#gop = claim.gop
     this.#claimed.resolve(claim)
@@ -131,14 +161,14 @@ export class Publication {
     const bytes = encodeCatalog(catalog)
     const main = mainTrack(catalog)
     const tracks = new Set(catalog.tracks.map(track => track.name))
-    this.#catalog = { bytes, tracks, main: main?.name, video: main?.kind === 'video' }
-    this.#catalogDue = true
+    this.#tracks = { bytes, tracks, main: main?.name, video: main?.kind === 'video' }
   }
 
-  /** @throws FramelogError BAD_MESSAGE, FRAME_TOO_LARGE, OUT_OF_ORDER, LOG_OVERLOADED */
+  /** @throws FramelogError BAD_MESSAGE, FRAME_TOO_LARGE, OUT_OF_ORDER */
   frame(frame: NumberedFrame): void {
-    if (this.#catalog === undefined) throw new FramelogError('OUT_OF_ORDER', 'A frame before any catalog')
-    if (!this.#catalog.tracks.has(frame.track)) {
+    const tracks = this.#tracks
+    if (tracks === undefined) throw new FramelogError('OUT_OF_ORDER', 'A frame before any catalog')
+    if (!tracks.tracks.has(frame.track)) {
       throw new FramelogError(
         'BAD_MESSAGE',
         `A frame of the track ${frame.track}, which the catalog does not name`,
@@ -155,13 +185,16 @@ export class Publication {
       throw new FramelogError('BAD_MESSAGE', `A frame with the number ${frame.sequence}`)
     }
     // Sent again after a reconnection, though it had arrived.
-    if (frame.sequence < this.#next) return
+    if (frame.sequence < this.#expected) return
     if (this.#state !== 'open' && this.#state !== 'holding') return
-    if (this.#state === 'holding' || this.#isStale()) this.#hold(frame)
-    else this.#append(frame)
+    this.#expected = frame.sequence + 1
+    const received = { frame, tracks, at: this.#clock.monotonic() }
+    const isCutOff = this.#held.isCutOff(received)
+    if (this.#state === 'open' && this.#mayAppend() && !isCutOff) this.#append(received)
+    else this.#hold(received)
   }
 
-  /** A frame of this claim was read back and counts. */
+  /** A frame of this claim, or a gap up to this number, was read back and counts. */
   confirm(sequence: number): void {
     this.#confirmed = Math.max(this.#confirmed, sequence)
     while ((this.#unconfirmed.peek()?.sequence ?? Number.POSITIVE_INFINITY) <= sequence)
@@ -176,27 +209,26 @@ export class Publication {
         this.#sink.acknowledge(this.#confirmed)
       }
     }
-    if (this.#state === 'holding' && !this.#isStale()) {
-      this.#state = 'open'
-      while (this.state === 'open' && this.#held.length > 0) this.#append(this.#held.shift() as NumberedFrame)
-    }
+    if (this.#state === 'holding' || (this.#state === 'ending' && this.#endReason !== undefined))
+      this.#drain()
   }
 
-  /** Writes what is held, and that no frame follows; resolves when all of it was read back. */
+  /**
+   * Writes what is held, and that no frame follows; resolves when all of it was read back, or the log has had time
+   * enough. @throws what the log throws
+   */
   async end(reason: string): Promise<void> {
-    const claim = this.#claim
-    if (claim === undefined || this.#state === 'closed' || this.#state === 'ending') return
+    if (this.#claim === undefined || this.#state === 'closed' || this.#state === 'ending') return
     this.#state = 'ending'
-    while (this.#held.length > 0) this.#append(this.#held.shift() as NumberedFrame)
-    const { epoch, session } = claim
-    const start = this.#start(epoch)
+    this.#endReason = reason
     const cancel = this.#clock.after(publicationLimits.endTimeout, () => this.#ended.resolve())
     try {
-      await this.#host.append([this.#record({ kind: 'end', epoch, session, reason, ...start })])
+      this.#drain()
       await this.#ended.promise
     } finally {
       cancel()
       this.#state = 'closed'
+      this.#held.clear()
     }
   }
 
@@ -222,31 +254,34 @@ export class Publication {
     if (!detached) this.#sink.close(error)
   }
 
-  #append(frame: NumberedFrame): void {
+  #append(received: ReceivedFrame): void {
+    const { frame, tracks } = received
     const { epoch, session } = this.#claim as Claim
-    const catalog = this.#catalog as CurrentCatalog
-    const entries: WrittenEntry[] = []
-    if (frame.sequence > this.#next) {
-      const reason = 'the publisher dropped them'
-      entries.push({ kind: 'gap', epoch, session, from: this.#next, to: frame.sequence - 1, reason })
-    }
-    const opensGop = this.#opensGop(frame)
-    if (this.#catalogDue || opensGop) {
+    const entries: WrittenEntry[] = this.#gapBefore(frame.sequence)
+    const opensGop = this.#opensGop(received)
+    if (this.#written !== tracks || opensGop) {
       // A catalog between two keyframes changes nothing about where its GOP began.
       if (opensGop || this.#gop === undefined) this.#gop = { start: this.#host.end, epoch }
-      this.#catalogDue = false
+      this.#written = tracks
       this.#catalogTime = frame.timestamp
-      entries.push({ kind: 'catalog', epoch, session, catalog: catalog.bytes, ...this.#start(epoch) })
+      entries.push({ kind: 'catalog', epoch, session, catalog: tracks.bytes, ...this.#start(epoch) })
     }
     const start = this.#start(epoch)
     entries.push({ kind: 'frame', epoch, session, sequence: frame.sequence, frame, ...start })
     this.#next = frame.sequence + 1
-    if (!this.#unconfirmed.push({ sequence: frame.sequence, at: this.#clock.now() })) {
-      throw new FramelogError('LOG_OVERLOADED', 'Too many frames wait to be read back')
-    }
+    const size = frame.data.byteLength
+    this.#unconfirmed.push({ sequence: frame.sequence, size, at: this.#clock.monotonic() })
     this.#host.append(entries.map(entry => this.#record(entry))).catch((error: unknown) => {
       this.close(toFramelogError(error, 'LOG_FAILED'))
     })
+  }
+
+  /** Tells of the numbers that are missing before one. */
+  #gapBefore(sequence: number): WrittenEntry[] {
+    if (sequence <= this.#next) return []
+    const { epoch, session } = this.#claim as Claim
+    const reason = this.#droppedTo >= this.#next ? gapReasons.stalled : gapReasons.left
+    return [{ kind: 'gap', epoch, session, from: this.#next, to: sequence - 1, reason }]
   }
 
   #start(epoch: Offset): { start?: Offset; startEpoch?: Offset } {
@@ -256,24 +291,56 @@ export class Publication {
   }
 
   /** A video GOP opens with a keyframe; in sound alone every frame is one, so time decides. */
-  #opensGop(frame: NumberedFrame): boolean {
-    const catalog = this.#catalog
-    if (frame.track !== catalog?.main || !frame.keyframe) return false
-    return catalog.video || frame.timestamp - this.#catalogTime >= publicationLimits.catalogEvery
+  #opensGop({ frame, tracks }: ReceivedFrame): boolean {
+    if (frame.track !== tracks.main || !frame.keyframe) return false
+    return tracks.video || frame.timestamp - this.#catalogTime >= publicationLimits.catalogEvery
   }
 
-  #hold(frame: NumberedFrame): void {
+  #hold(received: ReceivedFrame): void {
     this.#state = 'holding'
-    if (this.#held.push(frame)) return
-    throw new FramelogError(
-      'LOG_OVERLOADED',
-      `${this.#held.length} frames wait for a log that does not answer`,
-    )
+    if (this.#isStale()) this.#tellStalled(true)
+    const dropped = this.#held.push(received)
+    if (dropped !== undefined) {
+      this.#droppedTo = dropped.to
+      this.#sink.dropped(dropped, gapReasons.stalled)
+    }
+    this.#drain()
+  }
+
+  /** Appends what is held, as far as may be; all of it gone, the publication is open again, or ends. */
+  #drain(): void {
+    while (this.#held.length > 0 && this.#mayAppend()) this.#append(this.#held.shift() as ReceivedFrame)
+    if (this.#held.length > 0 || this.#isStale()) return
+    this.#tellStalled(false)
+    if (this.#state === 'holding') this.#state = 'open'
+    else if (this.#state === 'ending') this.#writeEnd()
+  }
+
+  #writeEnd(): void {
+    const reason = this.#endReason
+    const claim = this.#claim
+    if (reason === undefined || claim === undefined) return
+    this.#endReason = undefined
+    const { epoch, session } = claim
+    const entries = this.#gapBefore(this.#droppedTo + 1)
+    entries.push({ kind: 'end', epoch, session, reason, ...this.#start(epoch) })
+    this.#host.append(entries.map(entry => this.#record(entry))).catch(this.#ended.reject)
+  }
+
+  #tellStalled(isStalled: boolean): void {
+    if (this.#isStalled === isStalled) return
+    this.#isStalled = isStalled
+    if (this.#state === 'open' || this.#state === 'holding') this.#sink.stalled(isStalled)
+  }
+
+  #mayAppend(): boolean {
+    const { items, bytes } = publicationLimits.unconfirmed
+    return this.#unconfirmed.length < items && this.#unconfirmed.bytes < bytes && !this.#isStale()
   }
 
   #isStale(): boolean {
     const oldest = this.#unconfirmed.peek()
-    return oldest !== undefined && this.#clock.now() - oldest.at > publicationLimits.staleAfter
+    return oldest !== undefined && this.#clock.monotonic() - oldest.at > publicationLimits.staleAfter
   }
 
   #record(entry: WrittenEntry): NewRecord {

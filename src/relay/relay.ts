@@ -9,6 +9,7 @@ import { Broadcast, type BroadcastContext, type PublishRequest } from './broadca
 import { Directory, type DirectoryEntry } from './directory.ts'
 import type { Snapshot } from './heartbeat-record.ts'
 import { Heartbeats } from './heartbeats.ts'
+import { HeldBudget, type HeldLimits } from './held-frames.ts'
 import type { BroadcastState, ViewerSink } from './packet.ts'
 import { parsePosition } from './position.ts'
 import type { Claim, PublisherSink } from './publication.ts'
@@ -24,6 +25,8 @@ export interface RelayOptions {
   readonly topicOptions: TopicOptions
   /** Time a publisher may be gone before its broadcast ends, milliseconds. */
   readonly publisherGrace: number
+  /** What a publisher's frames may wait in while the log does not answer. */
+  readonly held?: HeldLimits
   random(length: number): string
   /** Something the operator should know; one line. */
   onEvent(event: RelayEvent): void
@@ -92,6 +95,8 @@ export class Relay {
       gateway,
       topicOptions,
       random,
+      budget: new HeldBudget(),
+      held: options.held,
       silence: { interrupted: Math.min(relayLimits.interrupted, publisherGrace), ended: publisherGrace },
       onState: broadcast => this.#announce(broadcast),
       isHeldElsewhere: id => this.#isHeldElsewhere(id),

@@ -38,6 +38,7 @@ const types = {
   end: 11,
   error: 12,
   bundle: 13,
+  stall: 14,
 } as const
 
 const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16 } as const
@@ -97,8 +98,15 @@ const schemas = {
   /** All numbers up to this one are in the log and count. */
   ack: v.looseObject({ sequence: count }),
   state: v.looseObject({ state: broadcastState, reason: v.optional(shortText) }),
-  /** Frames that the receiver will not get. */
-  gap: v.looseObject({ frames: count, reason: shortText }),
+  /** Frames that a viewer will not get; to a publisher, with their numbers: that will never be in the log. */
+  gap: v.looseObject({
+    frames: count,
+    reason: shortText,
+    from: v.optional(count),
+    to: v.optional(count),
+  }),
+  /** Whether the log keeps a publisher waiting: its frames are held meanwhile. */
+  stall: v.looseObject({ stalled: v.boolean() }),
   /** The media time that a viewer shows: a replay runs ahead of it by no more than a window. */
   position: v.looseObject({ session, timestamp: integer }),
   ping: v.looseObject({ sent: v.number() }),

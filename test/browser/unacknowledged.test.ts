@@ -36,6 +36,20 @@ describe('frames that are not acknowledged', () => {
     assert.deepEqual(takeAll(kept), range(50, 100))
   })
 
+  it('are let go in the middle where the gateway gave them up, whether sent or not', () => {
+    const kept = new Unacknowledged(opensGop)
+    for (const i of range(0, 100)) kept.add(picture(i, 10))
+    for (const _ of range(0, 50)) kept.take()
+    assert.equal(kept.giveUp(20, 59), 40)
+    assert.equal(kept.giveUp(20, 59), 0)
+    assert.equal(kept.bytes, 600)
+    assert.deepEqual(takeAll(kept), range(60, 100))
+    kept.rewind(10)
+    assert.deepEqual(takeAll(kept), [...range(10, 20), ...range(60, 100)])
+    kept.acknowledge(99)
+    assert.deepEqual([kept.length, kept.bytes], [0, 0])
+  })
+
   it('are let go by an acknowledgement, bytes and all', () => {
     const kept = new Unacknowledged(opensGop)
     for (const i of range(0, 1000)) kept.add(picture(i % 1000, 10))

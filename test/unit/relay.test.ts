@@ -4,15 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Clock } from '../../src/core/clock.ts'
-import { type ErrorCode, FramelogError } from '../../src/errors.ts'
+import { FramelogError } from '../../src/errors.ts'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
-import type { Log, LogRecord, NewRecord } from '../../src/log/log.ts'
-import { decodeRecord, encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
+import type { Log, LogRecord } from '../../src/log/log.ts'
+import { encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
 import { encodeCatalog } from '../../src/media/catalog.ts'
 import { Approach } from '../../src/relay/approach.ts'
 import { CurrentGop, gopLimits } from '../../src/relay/gop.ts'
 import { Packet, type ViewerSink } from '../../src/relay/packet.ts'
-import { Publication, publicationLimits } from '../../src/relay/publication.ts'
 import { Relay, type RelayEvent } from '../../src/relay/relay.ts'
 import { RecordStream } from '../../src/relay/stream.ts'
 import { Viewer, viewerLimits } from '../../src/relay/viewer.ts'
@@ -230,140 +229,5 @@ describe('the current GOP', () => {
     assert.equal(gop.packets.length, 0)
     gop.open(packet, packet)
     assert.equal(gop.packets.length, 2)
-  })
-})
-
-describe('a publication', () => {
-  const setup = () => {
-    const clock = new ManualClock()
-    const records: NewRecord[] = []
-    const acknowledged: number[] = []
-    let error: FramelogError | undefined
-    const host = {
-      append: async (more: readonly NewRecord[]) => {
-        records.push(...more)
-        return 0 as Offset
-      },
-      end: 7 as Offset,
-      timestamp: () => clock.now(),
-    }
-    const sink = {
-      acknowledge: (sequence: number) => void acknowledged.push(sequence),
-      close: (reason: FramelogError) => {
-        error = reason
-      },
-    }
-    const publication = new Publication(host, sink, clock, 'hash', 'nonce')
-    publication.begin({ epoch: 5 as Offset, session: 'abcd1234', next: 0, gop: undefined })
-    publication.catalog(testCatalog)
-    const entries = () => records.map((record, i) => decodeRecord({ ...record, offset: (100 + i) as Offset }))
-    return { clock, publication, entries, acknowledged, error: () => error }
-  }
-
-  const refused = (run: () => void): ErrorCode | undefined => {
-    try {
-      run()
-    } catch (error) {
-      return error instanceof FramelogError ? error.code : undefined
-    }
-    return undefined
-  }
-
-  it('writes a catalog before every GOP, and where reading must start in every record', () => {
-    const { publication, entries } = setup()
-    for (let n = 0; n < 121; n++) publication.frame(testFrame(n))
-    const kinds = entries().map(({ kind }) => kind)
-    assert.deepEqual(
-      kinds.flatMap((kind, i) => (kind === 'catalog' ? [i] : [])),
-      [0, 61, 122],
-    )
-    assert.ok(entries().every(entry => 'start' in entry && entry.start === 7))
-  })
-
-  it('acknowledges what was read back, once for each batch', () => {
-    const { publication, acknowledged } = setup()
-    for (let n = 0; n < 10; n++) publication.frame(testFrame(n))
-    for (let n = 0; n < 5; n++) publication.confirm(n)
-    publication.flush()
-    publication.flush()
-    assert.deepEqual(acknowledged, [4])
-  })
-
-  it('records a gap where numbers are left out, and passes over numbers that it has had', () => {
-    const { publication, entries } = setup()
-    publication.frame(testFrame(0))
-    publication.frame(testFrame(5))
-    publication.frame(testFrame(3))
-    const gap = entries().find(({ kind }) => kind === 'gap')
-    assert.deepEqual(gap?.kind === 'gap' && [gap.from, gap.to], [1, 4])
-    assert.equal(entries().filter(({ kind }) => kind === 'frame').length, 2)
-  })
-
-  it('stops appending while its read-back is old, and goes on when it has caught up', () => {
-    const { clock, publication, entries } = setup()
-    const frames = () => entries().filter(({ kind }) => kind === 'frame').length
-    publication.frame(testFrame(0))
-    clock.time += publicationLimits.staleAfter + 1
-    for (let n = 1; n < 10; n++) publication.frame(testFrame(n))
-    assert.equal(frames(), 1)
-    assert.equal(publication.state, 'holding')
-    publication.confirm(0)
-    publication.flush()
-    assert.equal(frames(), 10)
-    assert.equal(publication.state, 'open')
-  })
-
-  it('holds a bounded number of frames', () => {
-    const { clock, publication } = setup()
-    publication.frame(testFrame(0))
-    clock.time += publicationLimits.staleAfter + 1
-    for (let n = 1; n <= publicationLimits.held.items; n++) publication.frame(testFrame(n))
-    assert.equal(
-      refused(() => publication.frame(testFrame(publicationLimits.held.items + 1))),
-      'LOG_OVERLOADED',
-    )
-  })
-
-  it('has a bounded number of frames on their way', () => {
-    const { publication } = setup()
-    for (let n = 0; n < publicationLimits.unconfirmed; n++) publication.frame(testFrame(n))
-    assert.equal(
-      refused(() => publication.frame(testFrame(publicationLimits.unconfirmed))),
-      'LOG_OVERLOADED',
-    )
-  })
-
-  it('writes what it holds before its end, and acknowledges it', async () => {
-    const { clock, publication, entries, acknowledged } = setup()
-    publication.frame(testFrame(0))
-    clock.time += publicationLimits.staleAfter + 1
-    for (let n = 1; n < 10; n++) publication.frame(testFrame(n))
-    const ended = publication.end('stopped')
-    assert.deepEqual(
-      entries().map(({ kind }) => kind),
-      ['catalog', ...new Array(10).fill('frame'), 'end'],
-    )
-    for (let n = 0; n < 10; n++) publication.confirm(n)
-    publication.confirmEnd()
-    await ended
-    assert.deepEqual(acknowledged, [9])
-    assert.equal(publication.state, 'closed')
-  })
-
-  it('refuses a frame past the largest', () => {
-    const { publication } = setup()
-    const frame = testFrame(0, { bytes: publicationLimits.frameBytes + 1 })
-    assert.equal(
-      refused(() => publication.frame(frame)),
-      'FRAME_TOO_LARGE',
-    )
-  })
-
-  it('appends nothing once its claim is lost', () => {
-    const { publication, entries, error } = setup()
-    publication.close(new FramelogError('BROADCAST_TAKEN_OVER', 'x'))
-    publication.frame(testFrame(0))
-    assert.equal(entries().length, 0)
-    assert.equal(error()?.code, 'BROADCAST_TAKEN_OVER')
   })
 })

@@ -72,6 +72,8 @@ describe('wire messages', () => {
       { type: 'ack', sequence: 12 },
       { type: 'state', state: 'interrupted', reason: 'why' },
       { type: 'gap', frames: 3, reason: 'slow' },
+      { type: 'gap', frames: 3, reason: 'the log stalled', from: 4, to: 6 },
+      { type: 'stall', stalled: true },
       { type: 'position', session: 'abcd1234', timestamp: -5 },
       { type: 'ping', sent: 1.5 },
       { type: 'pong', sent: 1.5, time: 6 },

@@ -63,6 +63,7 @@ const figures = new Figures([
   names.size,
   names.acknowledged,
   names.waiting,
+  names.dropped,
   names.roundTrip,
   names.skew,
 ])
@@ -200,6 +201,7 @@ function measure(): void {
   figures.set(names.codec, codecWords(sent.codecs))
   figures.set(names.acknowledged, names.frames(sent.acknowledged + 1))
   figures.set(names.waiting, names.frames(sent.unacknowledged))
+  figures.set(names.dropped, sent.dropped > 0 ? names.frames(sent.dropped) : undefined)
   figures.set(names.roundTrip, sent.roundTrip === undefined ? undefined : names.milliseconds(sent.roundTrip))
 }
 

@@ -51,6 +51,7 @@ export class CameraPublisher implements Publisher {
         this.#source?.begin()
       },
       onLive: () => this.#enter({ kind: 'live' }),
+      onStalled: () => this.#enter({ kind: 'stalled' }),
       onLost: problem => this.#lost(problem),
       onFailed: problem => this.#end({ kind: 'failed', problem }),
       onKeyframeWanted: () => this.#source?.wantKeyframe(),

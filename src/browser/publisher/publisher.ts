@@ -12,6 +12,8 @@ export type PublisherState =
   | { readonly kind: 'connecting'; readonly problem?: Problem }
   /** Frames are acknowledged. */
   | { readonly kind: 'live' }
+  /** The log does not answer: the gateway and this page keep the newest frames until it does. */
+  | { readonly kind: 'stalled' }
   /** Frames are kept until the gateway is back. */
   | { readonly kind: 'reconnecting'; readonly problem?: Problem }
   | { readonly kind: 'ended' }

@@ -66,6 +66,19 @@ export class Unacknowledged {
     this.#shorten()
   }
 
+  /** Numbers that the gateway gave up: they will never be acknowledged. @returns how many of them were kept */
+  giveUp(from: number, to: number): number {
+    const isGiven = ({ sequence }: NumberedFrame): boolean => sequence >= from && sequence <= to
+    const given = this.#frames.slice(this.#head).filter(isGiven)
+    if (given.length === 0) return 0
+    const unsent = this.#frames.slice(this.#head, this.#unsent).filter(frame => !isGiven(frame)).length
+    this.#frames = this.#frames.slice(this.#head).filter(frame => !isGiven(frame))
+    this.#head = 0
+    this.#unsent = unsent
+    for (const { data } of given) this.#bytes -= data.byteLength
+    return given.length
+  }
+
   /** The next frame that this connection has not been given. */
   take(): NumberedFrame | undefined {
     const frame = this.#frames[this.#unsent]

@@ -22,6 +22,8 @@ export interface UplinkHandler {
   onSession(): void
   /** Frames are acknowledged on this connection. */
   onLive(): void
+  /** The gateway holds frames back: the log does not answer. What is kept here waits too. */
+  onStalled(): void
   onLost(problem: Problem | undefined): void
   onFailed(problem: Problem): void
   /** What was kept had to go, or a frame was too large: the encoder should begin a new GOP. */
@@ -46,6 +48,7 @@ export class Uplink {
   #maxFrameBytes = Number.POSITIVE_INFINITY
   #sent = 0
   #dropped = 0
+  #isStalled = false
   #openedAt: number | undefined
   #retry: number | undefined
   #onAcknowledged = (): void => {}
@@ -145,6 +148,7 @@ export class Uplink {
   #welcome(welcome: MessageOf<'welcome'>, openedAt: number): void {
     if (welcome.role !== 'publish') return
     this.#openedAt ??= openedAt
+    this.#isStalled = false
     this.#maxFrameBytes = welcome.maxFrameBytes
     if (welcome.session === this.#session) {
       this.#acknowledged = Math.max(this.#acknowledged, welcome.next - 1)
@@ -164,12 +168,33 @@ export class Uplink {
   }
 
   #receive(message: Message): void {
-    if (message.type !== 'ack') return
-    this.#acknowledged = Math.max(this.#acknowledged, message.sequence)
-    this.#kept.acknowledge(message.sequence)
-    this.#handler.onLive()
+    switch (message.type) {
+      case 'ack':
+        this.#acknowledged = Math.max(this.#acknowledged, message.sequence)
+        this.#kept.acknowledge(message.sequence)
+        if (!this.#isStalled) this.#handler.onLive()
+        break
+      case 'stall':
+        this.#isStalled = message.stalled
+        if (message.stalled) this.#handler.onStalled()
+        else this.#handler.onLive()
+        break
+      case 'gap':
+        this.#giveUp(message)
+        break
+      default:
+        return
+    }
     this.#onAcknowledged()
     this.#pump()
+  }
+
+  /** The gateway has dropped what it could not hold. */
+  #giveUp({ from, to }: MessageOf<'gap'>): void {
+    if (from === undefined || to === undefined) return
+    this.#dropped += this.#kept.giveUp(from, to)
+    // Nothing that it holds can be decoded any more: it takes a keyframe next.
+    if (to >= this.#next - 1) this.#handler.onKeyframeWanted()
   }
 
   #pump(): void {

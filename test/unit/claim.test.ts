@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { FramelogError } from '../../src/errors.ts'
+import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import type { Log } from '../../src/log/log.ts'
+import { decodeRecord } from '../../src/log/record.ts'
+import { claimTimeout } from '../../src/relay/claim-attempt.ts'
+import type { PublisherSink } from '../../src/relay/publication.ts'
+import { Relay } from '../../src/relay/relay.ts'
+import { broadcastId, offset } from '../../src/units.ts'
+import { testCatalog, testFrame } from '../support/clients.ts'
+import { FakeClock, until } from '../support/fake-clock.ts'
+
+class Sink implements PublisherSink {
+  acknowledged = -1
+  error: FramelogError | undefined
+  acknowledge(sequence: number): void {
+    this.acknowledged = sequence
+  }
+  stalled(): void {}
+  dropped(): void {}
+  close(error: FramelogError): void {
+    this.error = error
+  }
+}
+
+describe('a claim', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'framelog-claim-'))
+  const id = broadcastId('cam')
+  let log: Log
+  before(async () => {
+    log = await openEmbeddedLog({ dir })
+  })
+  after(async () => {
+    await log[Symbol.asyncDispose]()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  /** A relay on a log some of whose calls do something else. */
+  const relayOn = (prefix: string, calls: Partial<Log> = {}) => {
+    const clock = new FakeClock()
+    const over = new Proxy(log, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    let random = 0
+    const relay = new Relay({
+      log: over,
+      clock,
+      gateway: 'test',
+      topicPrefix: prefix,
+      topicOptions: {},
+      publisherGrace: 30_000,
+      random: length => String(++random).padStart(length, '0'),
+      onEvent: () => {},
+    })
+    return { clock, relay }
+  }
+
+  const records = async (name: string) => {
+    const topic = (await log.find(name)) ?? assert.fail('no topic')
+    return (await log.read(topic, offset(0), 1024 * 1024)).records.map(decodeRecord)
+  }
+
+  it('is given up when the log takes too long, and can be made again', async () => {
+    const stuck = Promise.withResolvers<never>()
+    const started = Promise.withResolvers<void>()
+    let isStuck = true
+    const { clock, relay } = relayOn('late-', {
+      append: (topic, more) => {
+        if (!isStuck) return log.append(topic, more)
+        started.resolve()
+        return stuck.promise
+      },
+    })
+    const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+    const sink = new Sink()
+    const claim = relay.publish(id, request, sink)
+    const rejected = assert.rejects(claim, { code: 'LOG_UNREACHABLE', retryable: true })
+    await started.promise
+    clock.advance(claimTimeout)
+    await rejected
+    assert.equal(sink.error?.code, 'LOG_UNREACHABLE')
+    isStuck = false
+    const { session, next } = await relay.publish(id, request, new Sink())
+    assert.deepEqual([session.length, next], [8, 0])
+    stuck.reject(new FramelogError('LOG_UNREACHABLE', 'x'))
+    await relay.close()
+  })
+
+  it('is not made for a publisher that has gone meanwhile', async () => {
+    const { relay } = relayOn('unwanted-')
+    const request = { resumeHash: 'hash', session: undefined, isWanted: () => false }
+    await assert.rejects(relay.publish(id, request, new Sink()), { code: 'SHUTTING_DOWN' })
+    assert.deepEqual(await records('unwanted-cam'), [])
+    await relay.close()
+  })
+
+  it('is made again in the same session after an append that failed, and loses nothing', async () => {
+    let failures = 0
+    const { relay } = relayOn('failed-', {
+      append: async (topic, more) => {
+        // The records are in the log, and the writer is told that they may not be.
+        const at = await log.append(topic, more)
+        const numbers = more.map(record => record.headers.find(([name]) => name === 'n')?.[1])
+        if (numbers.includes('3') && failures++ === 0) throw new FramelogError('LOG_UNREACHABLE', 'no answer')
+        return at
+      },
+    })
+    const sink = new Sink()
+    const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+    const first = await relay.publish(id, request, sink)
+    first.catalog(testCatalog)
+    for (let n = 0; n < 6; n++) first.frame(testFrame(n))
+    await until(() => sink.error !== undefined)
+    assert.deepEqual([sink.error?.code, sink.error?.retryable], ['LOG_UNREACHABLE', true])
+    first.leave()
+    const again = new Sink()
+    const second = await relay.publish(id, { ...request, session: first.session }, again)
+    assert.equal(second.session, first.session)
+    assert.ok(second.next > sink.acknowledged && second.next <= 6)
+    second.catalog(testCatalog)
+    for (let n = second.next; n < 10; n++) second.frame(testFrame(n))
+    await until(() => again.acknowledged === 9)
+    const entries = await records('failed-cam')
+    const numbers = entries.flatMap(entry => (entry.kind === 'frame' ? [entry.sequence] : []))
+    assert.deepEqual(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    await relay.close()
+  })
+})
