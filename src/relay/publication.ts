@@ -108,6 +108,8 @@ export class Publication {
   #catalogTime = Number.NEGATIVE_INFINITY
   #gop: GopOrigin | undefined
   #isStalled = false
+  /** When the claim was made or the newest frame was received, on the monotonic clock. */
+  #heardAt: number
   /** The last number that was given up. */
   #droppedTo = -1
   #endReason: string | undefined
@@ -127,6 +129,7 @@ export class Publication {
     this.resumeHash = resumeHash
     this.nonce = nonce
     this.#held = new HeldFrames(budget, held)
+    this.#heardAt = clock.monotonic()
     this.#claimed.promise.catch(() => {})
     this.#ended.promise.catch(() => {})
   }
@@ -137,6 +140,12 @@ export class Publication {
 
   get epoch(): Offset | undefined {
     return this.#claim?.epoch
+  }
+
+  /** Whether its publisher is connected and has said something within so many milliseconds. */
+  isHeard(within: number): boolean {
+    const isConnected = this.#state !== 'closed' && this.#state !== 'detached'
+    return isConnected && this.#clock.monotonic() - this.#heardAt < within
   }
 
   /** Settles when the claim's own record has been read back, or the claim was lost before. */
@@ -188,7 +197,8 @@ export class Publication {
     if (frame.sequence < this.#expected) return
     if (this.#state !== 'open' && this.#state !== 'holding') return
     this.#expected = frame.sequence + 1
-    const received = { frame, tracks, at: this.#clock.monotonic() }
+    this.#heardAt = this.#clock.monotonic()
+    const received = { frame, tracks, at: this.#heardAt }
     const isCutOff = this.#held.isCutOff(received)
     if (this.#state === 'open' && this.#mayAppend() && !isCutOff) this.#append(received)
     else this.#hold(received)

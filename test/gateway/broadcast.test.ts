@@ -303,6 +303,21 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     await Promise.all([again.close(), viewer.close()])
   })
 
+  it('lets another publisher in where the one that is connected sends nothing', async () => {
+    const first = await TestPublisher.connect(gateway.ws, 'silent-holder')
+    first.publish(3)
+    const viewer = await TestViewer.connect(gateway.ws, 'silent-holder')
+    await viewer.frame(2)
+    while ((await viewer.next('state')).state !== 'interrupted');
+    const other = { resume: 'another-token-entirely' }
+    const second = await TestPublisher.connect(gateway.ws, 'silent-holder', other)
+    assert.equal((await first.ended()).code, 4409)
+    assert.equal(second.welcome?.next, 0)
+    second.publish(3)
+    await second.acknowledged(2)
+    await Promise.all([second.close(), viewer.close()])
+  })
+
   it('counts a frame that is sent again once', async () => {
     const publisher = await TestPublisher.connect(gateway.ws, 'again')
     publisher.publish(5)

@@ -1,0 +1,3 @@
+import { testFight } from '../support/fight-test.ts'
+
+testFight(12_000)
