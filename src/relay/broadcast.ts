@@ -217,6 +217,7 @@ export class Broadcast implements LiveEdge {
     } else if (entry.kind === 'frame') {
       this.#silence.heard()
       mine?.confirm(entry.sequence)
+      this.#holder.framed(entry.epoch)
       if (this.#state !== 'live' && !this.#holder.isDetached) this.#setState('live')
     } else if (entry.kind === 'gap') mine?.confirm(entry.to)
     this.#audience.deliver(accepted, stream.catalog)

@@ -14,6 +14,13 @@ import { type Claim, Publication, type PublicationHost, type PublisherSink } fro
 import type { RecordStream } from './stream.ts'
 import type { TopicReader } from './topic-reader.ts'
 
+export const takeoverLimits = {
+  /** Milliseconds that a claim of the same publisher elsewhere has until its first frame must come. */
+  proof: 2000,
+  /** A publisher that has sent something within so many milliseconds is still here. */
+  heard: 1000,
+} as const
+
 export interface PublishRequest {
   /** SHA-256 of the resume token, hexadecimal. */
   readonly resumeHash: string
@@ -59,6 +66,8 @@ export class Holder {
   /** Claims that are being made. */
   #publishing = 0
   #latest: SessionEntry | undefined
+  /** A later claim of the same publisher, on another gateway, under which nothing has come yet. */
+  #doubted: { readonly epoch: Offset; readonly cancel: () => void } | undefined
 
   constructor(host: HolderHost, context: HolderContext) {
     this.#host = host
@@ -114,20 +123,47 @@ export class Holder {
       this.#host.onClaim()
     } else if (publication.state !== 'claiming') {
       // While ours is still to come, an earlier claim changes nothing: ours will be the later one.
-      const same = entry.resumeHash === publication.resumeHash
-      this.#lose(same ? takenOver('to another gateway') : this.#claimedByAnother())
+      if (entry.resumeHash === publication.resumeHash) this.#doubt(epoch, publication)
+      else this.#lose(this.#claimedByAnother())
     }
     return isNew
+  }
+
+  /** A frame was read that counts. */
+  framed(epoch: Offset): void {
+    if (this.#doubted?.epoch === epoch) this.#lose(takenOver('to another gateway'))
   }
 
   /** A record of a later epoch counted whose claim was not read: somebody else holds the broadcast. */
   check(epoch: Offset | undefined): void {
     const mine = this.#publication?.epoch
-    if (mine !== undefined && epoch !== undefined && epoch > mine) this.#lose(this.#claimedByAnother())
+    if (mine === undefined || epoch === undefined || epoch <= mine || epoch === this.#doubted?.epoch) return
+    this.#lose(this.#claimedByAnother())
   }
 
   close(error: FramelogError): void {
+    this.#settle()
     this.#publication?.close(error)
+  }
+
+  /**
+   * The same publisher has claimed the broadcast elsewhere. Mostly it is there now, and its frames follow. But a claim
+   * that was given up while the log stalled may come late, when the publisher is here again and sends: then it has to
+   * claim once more.
+   */
+  #doubt(epoch: Offset, publication: Publication): void {
+    this.#settle()
+    publication.suspend()
+    const cancel = this.#context.clock.after(takeoverLimits.proof, () => {
+      const isStillHere = publication.isHeard(takeoverLimits.heard)
+      this.#lose(isStillHere ? lateClaim(this.#host.id) : takenOver('to another gateway'))
+    })
+    this.#doubted = { epoch, cancel }
+  }
+
+  #settle(): void {
+    this.#doubted?.cancel()
+    this.#doubted = undefined
   }
 
   async #publish(
@@ -154,6 +190,7 @@ export class Holder {
     const session = goesOn ? (request.session as string) : random(8)
     const nonce = random(16)
     const publication = new Publication({ host, sink, clock, resumeHash, nonce, budget, held })
+    this.#settle()
     const before = this.#publication
     before?.close(before.resumeHash === resumeHash ? takenOver('again') : this.#claimedByAnother())
     this.#publication = publication
@@ -183,6 +220,7 @@ export class Holder {
   }
 
   #lose(error: FramelogError): void {
+    this.#settle()
     this.#publication?.close(error)
     this.#publication = undefined
     this.#host.onLost()
@@ -195,3 +233,9 @@ export class Holder {
 
 const takenOver = (where: string): FramelogError =>
   new FramelogError('BROADCAST_TAKEN_OVER', `The publisher has connected ${where}`)
+
+const lateClaim = (id: BroadcastId): FramelogError =>
+  new FramelogError(
+    'LOG_OVERLOADED',
+    `A claim of ${id} that was given up has come late; it takes another one`,
+  )

@@ -108,6 +108,7 @@ export class Publication {
   #catalogTime = Number.NEGATIVE_INFINITY
   #gop: GopOrigin | undefined
   #isStalled = false
+  #isSuspended = false
   /** When the claim was made or the newest frame was received, on the monotonic clock. */
   #heardAt: number
   /** The last number that was given up. */
@@ -248,6 +249,11 @@ export class Publication {
     this.#ended.resolve()
   }
 
+  /** Another claim was read, and may be one that nobody wants any more: what comes is held until that is known. */
+  suspend(): void {
+    this.#isSuspended = true
+  }
+
   /** Its connection is gone; the claim stays for a while. */
   detach(): void {
     if (this.#state !== 'closed' && this.#state !== 'ending') this.#state = 'detached'
@@ -320,7 +326,7 @@ export class Publication {
   /** Appends what is held, as far as may be; all of it gone, the publication is open again, or ends. */
   #drain(): void {
     while (this.#held.length > 0 && this.#mayAppend()) this.#append(this.#held.shift() as ReceivedFrame)
-    if (this.#held.length > 0 || this.#isStale()) return
+    if (this.#held.length > 0 || this.#isSuspended || this.#isStale()) return
     this.#tellStalled(false)
     if (this.#state === 'holding') this.#state = 'open'
     else if (this.#state === 'ending') this.#writeEnd()
@@ -345,7 +351,8 @@ export class Publication {
 
   #mayAppend(): boolean {
     const { items, bytes } = publicationLimits.unconfirmed
-    return this.#unconfirmed.length < items && this.#unconfirmed.bytes < bytes && !this.#isStale()
+    const hasRoom = this.#unconfirmed.length < items && this.#unconfirmed.bytes < bytes
+    return hasRoom && !this.#isSuspended && !this.#isStale()
   }
 
   #isStale(): boolean {

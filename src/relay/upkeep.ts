@@ -71,8 +71,8 @@ export class Upkeep {
   /** Another's entry was read of a broadcast that is published here. */
   correct(broadcast: Broadcast, entry: DirectoryEntry): void {
     const { epoch = -1, topic } = broadcast
-    if (!broadcast.isPublishedHere || broadcast.state === 'ended' || entry.gateway === this.#options.gateway)
-      return
+    const isMine = broadcast.isPublishedHere && broadcast.isHeldHere && broadcast.state !== 'ended'
+    if (!isMine || entry.gateway === this.#options.gateway) return
     if (entry.topic === topic?.id && entry.epoch <= epoch) this.#put(broadcast)
   }
 

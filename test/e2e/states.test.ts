@@ -8,6 +8,7 @@ import type { Browser } from 'playwright-core'
 import { launch, open } from '../support/chromium.ts'
 import { TestPublisher, TestViewer } from '../support/clients.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
+import { startBrokers } from '../support/kafka.ts'
 import { freePort } from '../support/kafka-process.ts'
 import { PageState } from '../support/pages.ts'
 
@@ -115,6 +116,35 @@ describe('pages', { timeout: 180_000 }, () => {
       )
       assert.deepEqual(errors, [])
     }))
+
+  it('say that the log does not answer, and go on when it does', async () => {
+    await using kafka = await startBrokers({})
+    const [broker] = kafka.brokers
+    await using running = await startGateway({
+      BOOTSTRAP_SERVERS: kafka.bootstrapServers,
+      LOG_LEVEL: 'warn',
+    })
+    await withBrowser({}, async browser => {
+      const { page, errors } = await open(
+        browser,
+        `${running.http}/static/index.html?broadcast=waits&autostart=1`,
+      )
+      const state = new PageState(page)
+      await state.until('frames', ({ publisher }) => (publisher?.acknowledged ?? 0) > 60)
+      broker?.pause()
+      await state.until('the stall', ({ publisher }) => publisher?.state === 'stalled')
+      await page.getByText('The log does not answer').waitFor()
+      broker?.resume()
+      await state.until('the air', ({ publisher }) => publisher?.state === 'live')
+      const { publisher } = await state.read()
+      await state.until(
+        'all of it in the log',
+        telling => (telling.publisher?.acknowledged ?? 0) > (publisher?.encoded.video ?? 0),
+      )
+      assert.equal(publisher?.dropped, 0)
+      assert.deepEqual(errors, [])
+    })
+  })
 
   it('go on by themselves when the gateway is killed and comes back, and no frame is lost', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'framelog-restart-'))

@@ -6,8 +6,9 @@ import { after, before, describe, it } from 'node:test'
 import { FramelogError } from '../../src/errors.ts'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import type { Log } from '../../src/log/log.ts'
-import { decodeRecord } from '../../src/log/record.ts'
+import { decodeRecord, encodeEntry } from '../../src/log/record.ts'
 import { claimTimeout } from '../../src/relay/claim-attempt.ts'
+import { takeoverLimits } from '../../src/relay/holder.ts'
 import type { PublisherSink } from '../../src/relay/publication.ts'
 import { Relay } from '../../src/relay/relay.ts'
 import { broadcastId, offset } from '../../src/units.ts'
@@ -131,5 +132,83 @@ describe('a claim', () => {
     const numbers = entries.flatMap(entry => (entry.kind === 'frame' ? [entry.sequence] : []))
     assert.deepEqual(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     await relay.close()
+  })
+
+  describe('of the same publisher on another gateway', () => {
+    const setUp = async (prefix: string) => {
+      const { clock, relay } = relayOn(prefix)
+      const sink = new Sink()
+      const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+      const publishing = await relay.publish(id, request, sink)
+      publishing.catalog(testCatalog)
+      for (let n = 0; n < 3; n++) publishing.frame(testFrame(n))
+      await until(() => sink.acknowledged === 2)
+      const topic = (await log.find(`${prefix}cam`)) ?? assert.fail('no topic')
+      const { session } = publishing
+      const claim = {
+        kind: 'session',
+        session,
+        resumeHash: 'hash',
+        nonce: 'other',
+        gateway: 'other',
+      } as const
+      const epoch = await log.append(topic, [encodeEntry(claim, clock.now())])
+      const write = (sequence: number): Promise<unknown> => {
+        const frame = testFrame(sequence)
+        return log.append(topic, [
+          encodeEntry({ kind: 'frame', epoch, session, sequence, frame }, clock.now()),
+        ])
+      }
+      /** Until the claim has been read: what is sent from then on is not appended. */
+      const read = async (): Promise<void> => {
+        const { next } = await log.bounds(topic)
+        const caughtUp = Promise.withResolvers<void>()
+        const sees = (end: number): void => (end >= next ? caughtUp.resolve() : undefined)
+        const tail = log.tail(topic, offset(0), {
+          onChunk: chunk => sees(chunk.next),
+          onEnd: caughtUp.reject,
+        })
+        await caughtUp.promise
+        tail.close()
+        await new Promise(setImmediate)
+      }
+      await read()
+      return { clock, relay, sink, publishing, request: { ...request, session }, write }
+    }
+
+    it('takes over as soon as a frame follows it', async () => {
+      const { relay, sink, write } = await setUp('moved-')
+      await write(3)
+      await until(() => sink.error !== undefined)
+      assert.deepEqual([sink.error?.code, sink.error?.retryable], ['BROADCAST_TAKEN_OVER', false])
+      await relay.close()
+    })
+
+    it('takes over where nobody is here any more, though no frame follows it', async () => {
+      const { clock, relay, sink } = await setUp('quiet-')
+      clock.advance(takeoverLimits.proof)
+      assert.equal(sink.error?.code, 'BROADCAST_TAKEN_OVER')
+      await relay.close()
+    })
+
+    it('came too late where the publisher is here and sends: it may claim again, and loses nothing', async () => {
+      const { clock, relay, sink, publishing, request } = await setUp('late-claim-')
+      clock.advance(takeoverLimits.proof - 10)
+      for (let n = 3; n < 6; n++) publishing.frame(testFrame(n))
+      clock.advance(10)
+      assert.deepEqual([sink.error?.code, sink.error?.retryable], ['LOG_OVERLOADED', true])
+      const again = new Sink()
+      const second = await relay.publish(id, request, again)
+      assert.deepEqual([second.session, second.next], [request.session, 3])
+      second.catalog(testCatalog)
+      for (let n = 3; n < 6; n++) second.frame(testFrame(n))
+      await until(() => again.acknowledged === 5)
+      const frames = (await records('late-claim-cam')).filter(entry => entry.kind === 'frame')
+      assert.deepEqual(
+        frames.map(({ sequence }) => sequence),
+        [0, 1, 2, 3, 4, 5],
+      )
+      await relay.close()
+    })
   })
 })
