@@ -18,6 +18,8 @@ import { TopicReader } from './topic-reader.ts'
 import type { LiveEdge, Viewer } from './viewer.ts'
 
 export interface BroadcastContext extends HolderContext {
+  /** Whether the log answers: while it does not, nobody is silent for good. */
+  isLogCurrent(): boolean
   /** Whether another gateway that is alive holds it. */
   isHeldElsewhere(id: BroadcastId): boolean
   /** Its state has changed. */
@@ -288,9 +290,9 @@ export class Broadcast implements LiveEdge {
    * silent is only interrupted, however long: its gateway says that it is there.
    */
   #judgeSilence(): void {
-    const silent = this.#silence.count()
-    if (this.#source === undefined || this.#state === 'ended' || silent === undefined) return
     const { interrupted, ended } = this.#context.silence
+    const silent = this.#silence.count(this.#context.isLogCurrent() ? undefined : interrupted)
+    if (this.#source === undefined || this.#state === 'ended' || silent === undefined) return
     const { isDetached, publication } = this.#holder
     const isHeld = (this.isPublishedHere && !isDetached) || this.#context.isHeldElsewhere(this.id)
     const isLost = silent >= ended && !isHeld

@@ -30,6 +30,8 @@ export const heartbeatLimits = {
   gateways: 1024,
   /** Age after which heartbeats may go from the log, milliseconds. */
   retention: 600_000,
+  /** Milliseconds without an own heartbeat read back after which the log counts as silent. */
+  current: 2000,
   /** Milliseconds that a goodbye may take. */
   goodbye: 1000,
   /** Milliseconds between two attempts to read a topic that could not be read. */
@@ -73,6 +75,7 @@ export class Heartbeats {
   #snapshots = 0
   #isSending = false
   #ownBeats = 0
+  #ownAt: number
   #settled = false
   #closed = false
   #cancelTick: () => void = () => {}
@@ -82,6 +85,7 @@ export class Heartbeats {
     this.#topic = topic
     this.#startedAt = options.clock.now()
     this.#begun = options.clock.monotonic()
+    this.#ownAt = this.#begun
   }
 
   /** Begins to listen, then to beat. @throws what the log throws */
@@ -96,6 +100,11 @@ export class Heartbeats {
   /** Whether this gateway has listened for long enough to know who is alive. */
   get isSettled(): boolean {
     return this.#settled
+  }
+
+  /** Whether the log answers: what this gateway writes comes back. */
+  get isCurrent(): boolean {
+    return this.#options.clock.monotonic() - this.#ownAt < heartbeatLimits.current
   }
 
   /** The gateways that are alive, this one too. */
@@ -233,6 +242,7 @@ export class Heartbeats {
   /** Looks who was not heard, at the moment in which that can be known. */
   #judge(): void {
     const now = this.#options.clock.monotonic()
+    this.#ownAt = now
     const { time, beats } = heartbeatLimits.silence
     const isSilent = (at: number, ownBeats: number): boolean =>
       now - at >= time && this.#ownBeats - ownBeats >= beats

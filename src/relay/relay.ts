@@ -100,6 +100,7 @@ export class Relay {
       held: options.held,
       silence: { interrupted: Math.min(relayLimits.interrupted, publisherGrace), ended: publisherGrace },
       onState: broadcast => this.#announce(broadcast),
+      isLogCurrent: () => this.#heartbeats?.isCurrent ?? true,
       isHeldElsewhere: id => this.#isHeldElsewhere(id),
       onClaim: broadcast => this.#upkeep?.write(broadcast),
       onGone: broadcast => {

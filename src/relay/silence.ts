@@ -29,11 +29,15 @@ export class Silence {
     this.#countedAt = this.#clock.monotonic()
   }
 
-  /** Milliseconds, undefined where nothing ever came. Counts: to be asked once a look. */
-  count(): number | undefined {
+  /**
+   * Milliseconds, undefined where nothing ever came. Counts: to be asked once a look.
+   * @param atMost it grows up to: what could not have come is no silence of the publisher's
+   */
+  count(atMost = Number.POSITIVE_INFINITY): number | undefined {
     if (this.#span === undefined) return undefined
     const now = this.#clock.monotonic()
-    this.#span += Math.min(now - this.#countedAt, silenceLimits.most)
+    const more = Math.min(now - this.#countedAt, silenceLimits.most)
+    this.#span = Math.max(this.#span, Math.min(this.#span + more, atMost))
     this.#countedAt = now
     return this.#span
   }

@@ -134,6 +134,44 @@ describe('a claim', () => {
     await relay.close()
   })
 
+  it('waits for its publisher as long as the log does not answer, and for the grace from then on', async () => {
+    let stuck: PromiseWithResolvers<void> | undefined
+    const { clock, relay } = relayOn('waits-', {
+      append: async (topic, more) => {
+        await stuck?.promise
+        return log.append(topic, more)
+      },
+    })
+    await relay.start()
+    const sink = new Sink()
+    const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+    const publishing = await relay.publish(id, request, sink)
+    publishing.catalog(testCatalog)
+    publishing.frame(testFrame(0))
+    await until(() => sink.acknowledged === 0 && relay.get(id)?.state === 'live')
+    const gateways = (await log.find('waits-_gateways')) ?? assert.fail('no topic')
+    const pass = async (): Promise<void> => {
+      const { next } = await log.bounds(gateways)
+      clock.advance(500)
+      while (stuck === undefined && (await log.bounds(gateways)).next === next)
+        await new Promise(setImmediate)
+      await new Promise(setImmediate)
+      await new Promise(setImmediate)
+    }
+    // The gateway has heard itself for long enough to know who is alive.
+    for (let i = 0; i < 8; i++) await pass()
+    stuck = Promise.withResolvers<void>()
+    publishing.leave()
+    for (let i = 0; i < 240; i++) await pass()
+    assert.equal(relay.get(id)?.state, 'interrupted')
+    stuck.resolve()
+    stuck = undefined
+    const since = clock.monotonic()
+    while (relay.get(id)?.state !== 'ended') await pass()
+    assert.ok(clock.monotonic() - since >= 25_000)
+    await relay.close()
+  })
+
   describe('of the same publisher on another gateway', () => {
     const setUp = async (prefix: string) => {
       const { clock, relay } = relayOn(prefix)
