@@ -192,6 +192,26 @@ describe('gateways that hear each other', () => {
     await close(peers)
   })
 
+  it('tell a long snapshot in parts, over several heartbeats, and are alive all the while', async () => {
+    const { a, b, peers, round } = await setUp('parts', 'a', 'b')
+    b.holds = ids(8000)
+    const [first = assert.fail(), last = assert.fail()] = [b.holds[0], b.holds.at(-1)]
+    const beats = Math.ceil(
+      encodeSnapshot(millis(1), 1, { holds: b.holds, viewers: [] }).length / heartbeatLimits.partsPerBeat,
+    )
+    assert.ok(beats >= 2)
+    for (let i = 0; i < beats; i++) {
+      // What was said before holds until all of it has come.
+      assert.deepEqual([a.heartbeats.isHeldBy('b', first), a.heartbeats.isHeldBy('b', last)], [false, false])
+      await round(...peers)
+    }
+    const next = await end('parts')
+    await until(() => a.next >= next)
+    assert.deepEqual([a.heartbeats.isHeldBy('b', first), a.heartbeats.isHeldBy('b', last)], [true, true])
+    assert.deepEqual(a.gone, [])
+    await close(peers)
+  })
+
   it('cost one small record a beat, however many broadcasts there are that nobody uses', async () => {
     const { a, b, round } = await setUp('cost', 'a', 'b')
     const before = await end('cost')
@@ -269,7 +289,7 @@ describe('gateways that hear each other', () => {
   })
 
   it('are known up to a number', async () => {
-    const { a, b, peers } = await setUp('many', 'a', 'b')
+    const { a, b, peers, round } = await setUp('many', 'a', 'b')
     const topic = await log.find('many')
     assert.ok(topic)
     const value = encodeSnapshot(millis(1), 1, { holds: [], viewers: [] })[0] ?? assert.fail()
@@ -281,8 +301,11 @@ describe('gateways that hear each other', () => {
     await until(() => a.next >= next)
     assert.equal(a.heartbeats.alive.length, heartbeatLimits.gateways)
     assert.ok(a.heartbeats.alive.includes('b'))
-    assert.ok(b)
-    await close(peers)
+    // They are heard no more: as many are remembered as gone.
+    for (let i = 0; i < 4; i++) await round(...peers)
+    assert.deepEqual(a.heartbeats.alive.toSorted(), ['a', 'b'])
+    assert.equal(a.gone.length, heartbeatLimits.gateways - 2)
+    await close([a, b])
   })
 
   it('hear each other again when their topic was deleted', async () => {
