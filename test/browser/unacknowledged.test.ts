@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { Unacknowledged } from '../../src/browser/publisher/unacknowledged.ts'
+import { forgottenLimit, Unacknowledged } from '../../src/browser/publisher/unacknowledged.ts'
 import type { NumberedFrame } from '../../src/media/frame.ts'
 import { micros, trackName } from '../../src/units.ts'
 
@@ -68,6 +68,49 @@ describe('frames that are not acknowledged', () => {
     }
     assert.equal(dropped, 60)
     assert.deepEqual(takeAll(kept), range(60, 31 * 30))
+  })
+
+  it('are lost only where the gateway has not got them, or says that it gave them up', () => {
+    const after = (then: (kept: Unacknowledged) => number): number => {
+      const kept = new Unacknowledged(opensGop)
+      for (const i of range(0, 35 * 30)) {
+        // All are sent as they come.
+        assert.equal(kept.add(picture(i)).dropped, 0)
+        kept.take()
+      }
+      assert.equal(kept.length, 35 * 30 - 180)
+      return then(kept)
+    }
+    assert.equal(
+      after(kept => kept.rewind(100)),
+      80,
+    )
+    assert.equal(
+      after(kept => kept.giveUp(50, 200)),
+      151,
+    )
+    assert.equal(
+      after(kept => {
+        kept.acknowledge(35 * 30)
+        return kept.clear()
+      }),
+      0,
+    )
+    assert.equal(
+      after(kept => kept.clear()),
+      35 * 30,
+    )
+  })
+
+  it('are counted as lost past a number, though they were sent', () => {
+    const kept = new Unacknowledged(opensGop, { span: 1, bytes: 1000 })
+    let dropped = 0
+    for (const i of range(0, forgottenLimit + 100)) {
+      dropped += kept.add({ ...picture(i, 1), keyframe: true }).dropped
+      kept.take()
+    }
+    assert.equal(dropped, 99)
+    assert.equal(kept.clear(), forgottenLimit + 1)
   })
 
   it('want a keyframe when a single GOP is too large, and take nothing else until it comes', () => {

@@ -12,8 +12,11 @@ export interface UnacknowledgedLimits {
 
 export const unacknowledgedLimits: UnacknowledgedLimits = { span: 30_000_000, bytes: 64 * 1024 * 1024 }
 
+/** Numbers of frames that were sent and are not kept: past it, the oldest count as lost. */
+export const forgottenLimit = 100_000
+
 export interface Added {
-  /** Frames that had to go; the frame added may be one of them. */
+  /** Frames that had to go and are lost; the frame added may be one of them. Not those that the gateway has. */
   readonly dropped: number
   /** Nothing that can be decoded is left: the encoder should give a keyframe. */
   readonly needsKeyframe: boolean
@@ -29,6 +32,8 @@ export class Unacknowledged {
   #unsent = 0
   #bytes = 0
   #waitsForKeyframe = false
+  /** Numbers that were sent and had to go: the gateway may still write them. Ascending. */
+  #forgotten: number[] = []
 
   /** @param opensGop whether what follows decodes from this frame on */
   constructor(opensGop: (frame: NumberedFrame) => boolean, limits = unacknowledgedLimits) {
@@ -64,10 +69,17 @@ export class Unacknowledged {
       this.#dropFirst()
     }
     this.#shorten()
+    if (this.#forgotten.length > 0) this.#forgotten = this.#forgotten.filter(number => number > sequence)
   }
 
-  /** Numbers that the gateway gave up: they will never be acknowledged. @returns how many of them were kept */
+  /** Numbers that the gateway gave up: they will never be acknowledged. @returns how many are lost by that */
   giveUp(from: number, to: number): number {
+    const forgotten = this.#forgotten.length
+    this.#forgotten = this.#forgotten.filter(number => number < from || number > to)
+    return this.#giveUpKept(from, to) + forgotten - this.#forgotten.length
+  }
+
+  #giveUpKept(from: number, to: number): number {
     const isGiven = ({ sequence }: NumberedFrame): boolean => sequence >= from && sequence <= to
     const given = this.#frames.slice(this.#head).filter(isGiven)
     if (given.length === 0) return 0
@@ -86,18 +98,23 @@ export class Unacknowledged {
     return frame
   }
 
-  /** A new connection goes on with this number: everything kept from there on is to be sent. */
-  rewind(next: number): void {
+  /** A new connection goes on with this number: everything kept from there on is to be sent. @returns how many are lost */
+  rewind(next: number): number {
     this.acknowledge(next - 1)
     this.#unsent = this.#head
+    return this.#forgotten.splice(0).length
   }
 
-  clear(): void {
+  /** @returns how many are lost */
+  clear(): number {
+    const lost = this.length + this.#forgotten.length
+    this.#forgotten = []
     this.#frames = []
     this.#head = 0
     this.#unsent = 0
     this.#bytes = 0
     this.#waitsForKeyframe = false
+    return lost
   }
 
   #isFull(newest: NumberedFrame): boolean {
@@ -109,13 +126,15 @@ export class Unacknowledged {
   #dropGop(): number {
     let dropped = 0
     do {
+      const sequence = this.#frames[this.#head]?.sequence
+      if (this.#head < this.#unsent && sequence !== undefined) this.#forgotten.push(sequence)
+      else dropped += 1
       this.#dropFirst()
-      dropped += 1
       const first = this.#frames[this.#head]
       if (first === undefined || this.#opensGop(first)) break
     } while (this.length > 0)
     this.#shorten()
-    return dropped
+    return dropped + this.#forgotten.splice(0, Math.max(0, this.#forgotten.length - forgottenLimit)).length
   }
 
   #dropFirst(): void {

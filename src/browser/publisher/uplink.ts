@@ -153,13 +153,12 @@ export class Uplink {
     if (welcome.session === this.#session) {
       this.#acknowledged = Math.max(this.#acknowledged, welcome.next - 1)
       this.#next = Math.max(this.#next, welcome.next)
-      this.#kept.rewind(welcome.next)
+      this.#dropped += this.#kept.rewind(welcome.next)
       if (this.#catalog !== undefined) this.link.send({ type: 'catalog', catalog: this.#catalog })
       this.#pump()
     } else {
       this.#session = welcome.session
-      this.#dropped += this.#kept.length
-      this.#kept.clear()
+      this.#dropped += this.#kept.clear()
       this.#catalog = undefined
       this.#next = welcome.next
       this.#acknowledged = welcome.next - 1
