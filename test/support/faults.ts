@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Connection, metadataV12 } from '@platformatic/kafka'
 import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import { RecordStream } from '../../src/relay/stream.ts'
 import { TcpProxy } from '../log/tcp-proxy.ts'
@@ -78,12 +79,12 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
       it(name, async t => {
         const silences: number[] = []
         for (let round = 0; round < rounds; round++) {
+          await inSync(cluster)
           await flows()
           for (const viewer of viewers) viewer.mark()
           await disturb(round)
           await flows()
           silences.push(...viewers.map(({ longestSilence }) => longestSilence))
-          if (process.env.FAULT_DEBUG) console.log(round, viewers.map(v => Math.round(v.longestSilence)).join(' '), gateway.output().split('\n').slice(-12).join('\n'))
         }
         report(t, silences, brokerSettings)
         check()
@@ -172,6 +173,23 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
       }
     })
   })
+}
+
+/** Waits until every copy is in sync again: a fault is one at a time. */
+async function inSync({ bootstrapServers, brokers }: KafkaCluster): Promise<void> {
+  const [host = '', port] = (bootstrapServers.split(',')[0] ?? '').split(':')
+  const connection = new Connection('test')
+  await connection.connect(host, Number(port))
+  try {
+    for (;;) {
+      const { topics } = await metadataV12.api.async(connection, null, false, false)
+      const partitions = topics.flatMap(topic => topic.partitions)
+      if (partitions.every(({ isrNodes }) => isrNodes.length === brokers.length)) return
+      await delay(100)
+    }
+  } finally {
+    await connection.close()
+  }
 }
 
 /** How long pictures stood still. */
