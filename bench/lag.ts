@@ -37,7 +37,9 @@ for (const log of settings.logs) {
 
 async function startLog(log: LogName, resources: AsyncDisposableStack): Promise<RunningGateway> {
   if (log === 'embedded') return resources.use(await startGateway({ LOG_LEVEL: 'warn' }))
-  const kafka = resources.use(log === 'kafka' ? await startKafka() : await startBrokers({ brokers: 3 }))
+  const kafka = resources.use(
+    log === 'kafka' ? await startKafka({ full: true }) : await startBrokers({ brokers: 3, full: true }),
+  )
   const env = { LOG_LEVEL: 'warn', BOOTSTRAP_SERVERS: kafka.bootstrapServers }
   return resources.use(await startGateway(env))
 }

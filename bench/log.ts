@@ -18,7 +18,8 @@ const { rounds, seconds, warmUp, tries, profile } = settings
 const results = new Map<Case, Map<SubjectName, Outcome[]>>()
 
 for (const brokers of new Set(settings.cases.map(each => each.brokers))) {
-  await using kafka = brokers === 1 ? await startKafka() : await startBrokers({ brokers })
+  await using kafka =
+    brokers === 1 ? await startKafka({ full: true }) : await startBrokers({ brokers, full: true })
   await warm(kafka.bootstrapServers)
   for (const its of settings.cases.filter(each => each.brokers === brokers))
     results.set(its, await measureCase(its, kafka.bootstrapServers))

@@ -10,7 +10,7 @@ const ports = [9092, 9094, 9096].slice(0, brokers)
 const dir = resolve(import.meta.dirname, `../tools/kafka/run/${brokers}`)
 
 try {
-  const cluster = await startBrokers({ brokers, ports, dir })
+  const cluster = await startBrokers({ brokers, ports, dir, full: true })
   console.log(
     `BOOTSTRAP_SERVERS=${cluster.bootstrapServers}  (${brokers} broker${brokers > 1 ? 's' : ''}; Ctrl-C stops)`,
   )
