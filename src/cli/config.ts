@@ -164,21 +164,23 @@ export type Config = {
     | ((typeof settings)[Name]['default'] extends string ? never : undefined)
 }
 
+/** Other names that librdkafka's users know. */
+const aliases: Readonly<Record<string, string>> = { SASL_MECHANISMS: 'SASL_MECHANISM' }
+
 /** @throws FramelogError BAD_CONFIG, naming every wrong setting */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const config: Record<string, unknown> = {}
   const wrong: string[] = []
   for (const [name, { default: fallback, parse }] of Object.entries(settings)) {
-    const given = env[name]
-    const value = given === undefined || given.trim() === '' ? fallback : given.trim()
+    const isSecret = /PASSWORD|SECRET/.test(name)
+    const given = env[name] ?? env[aliases[name] ?? '']
+    const value = given === undefined || given.trim() === '' ? fallback : isSecret ? given : given.trim()
     if (value === undefined) continue
     try {
       config[name] = parse(value)
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
-      wrong.push(
-        `${name} is ${/PASSWORD|SECRET/.test(name) ? 'wrong' : quote(value)}: expected ${error.message}`,
-      )
+      wrong.push(`${name} is ${isSecret ? 'wrong' : quote(value)}: expected ${error.message}`)
     }
   }
   if (config.SASL_USERNAME !== undefined && config.SASL_PASSWORD === undefined)

@@ -102,7 +102,8 @@ export interface Log extends AsyncDisposable {
 
   /**
    * Appends all records or none, in one piece. Calls for one topic land in the order in which they were made,
-   * also while earlier ones are under way. A retry inside may write records twice; readers follow the rule of
+   * also while earlier ones are under way. Where one fails, all later ones of that topic fail that are made
+   * before the turn in which it rejects is over: nothing lands behind a hole that nobody knows of. A retry inside may write records twice; readers follow the rule of
    * `docs/record-format.md`.
    * @returns the offset of the first
    * @throws LOG_OVERLOADED at once where too much is waiting; FRAME_TOO_LARGE, TOPIC_NOT_FOUND, LOG_FULL,

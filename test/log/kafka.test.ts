@@ -5,8 +5,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
-import { Connection, listGroupsV5, listOffsetsV7 } from '@platformatic/kafka'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
+import {
+  alterClientQuotasV1,
+  Connection,
+  createTopicsV7,
+  listGroupsV5,
+  listOffsetsV7,
+} from '@platformatic/kafka'
 import { FramelogError } from '../../src/errors.ts'
 import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import type { Log, Topic } from '../../src/log/log.ts'
@@ -37,6 +43,14 @@ const record = (value: string, time = Date.now()) => ({
   headers: [],
   timestamp: millis(time),
 })
+
+/** Another program's. */
+async function rawConnection(): Promise<Connection> {
+  const [host = '', port] = (cluster.bootstrapServers.split(',')[0] ?? '').split(':')
+  const connection = new Connection('test')
+  await connection.connect(host, Number(port))
+  return connection
+}
 
 const name = (): string => `kafka-test-${randomUUID()}`
 
@@ -98,17 +112,66 @@ describe('the Kafka log', () => {
     await assert.rejects(log.create('no spaces please', {}), { code: 'TOPIC_REFUSED' })
   })
 
-  it('says FRAME_TOO_LARGE for what the topic does not take, and goes on', { timeout: 30_000 }, async () => {
+  it('says FRAME_TOO_LARGE for what the topic does not take, and lets nothing land behind it unknown', {
+    timeout: 30_000,
+  }, async () => {
     await using log = await open()
     const topic = await log.create(name(), {})
     const large = { ...record(''), value: Buffer.alloc(9 * 1024 * 1024) }
-    const [refused, taken] = await Promise.allSettled([
+    const results = await Promise.allSettled([
+      log.append(topic, [record('before')]),
       log.append(topic, [large]),
-      log.append(topic, [record('a')]),
+      log.append(topic, [record('behind')]),
     ])
-    assert.ok(refused.status === 'rejected')
-    assert.equal(refused.reason.code, 'FRAME_TOO_LARGE')
-    assert.ok(taken.status === 'fulfilled')
+    const codes = results.map(each => (each.status === 'rejected' ? each.reason.code : each.value))
+    assert.deepEqual(codes, [0, 'FRAME_TOO_LARGE', 'FRAME_TOO_LARGE'])
+    await turn()
+    assert.equal(await log.append(topic, [record('after')]), 1)
+    await log.delete(topic)
+  })
+
+  it('lets nothing land behind what was refused for want of room', { timeout: 30_000 }, async () => {
+    await using log = await open({ maxWaitingBytes: 10_000 })
+    const topic = await log.create(name(), {})
+    const sized = (bytes: number) => ({ ...record(''), value: Buffer.alloc(bytes) })
+    const results = await Promise.allSettled(
+      [5000, 9000, 100].map(bytes => log.append(topic, [sized(bytes)])),
+    )
+    const codes = results.map(each => (each.status === 'rejected' ? each.reason.code : each.value))
+    assert.deepEqual(codes, [0, 'LOG_OVERLOADED', 'LOG_OVERLOADED'])
+    await turn()
+    assert.equal(await log.append(topic, [sized(100)]), 1)
+    await log.delete(topic)
+  })
+
+  it('waits where the cluster holds it back, and sends nothing twice', {
+    skip,
+    timeout: 60_000,
+  }, async () => {
+    const clientId = 'held-back'
+    await using log = await open({ clientId })
+    const connection = await rawConnection()
+    await alterClientQuotasV1.api.async(
+      connection,
+      [
+        {
+          entities: [{ entityType: 'client-id', entityName: clientId }],
+          ops: [
+            { key: 'producer_byte_rate', value: 100_000, remove: false },
+            { key: 'consumer_byte_rate', value: 100_000, remove: false },
+          ],
+        },
+      ],
+      false,
+    )
+    const topic = await log.create(name(), {})
+    using tail = new TailReader(log, topic, offset(0))
+    const count = 30
+    for (let i = 0; i < count; i++)
+      assert.equal(await log.append(topic, [{ ...record(''), value: Buffer.alloc(20_000) }]), i)
+    await tail.until(count)
+    for (let at = offset(0); at < count; ) at = (await log.read(topic, at, 100_000)).next
+    await connection.close()
     await log.delete(topic)
   })
 
@@ -118,9 +181,7 @@ describe('the Kafka log', () => {
     await log.append(topic, [record('a')])
     using tail = new TailReader(log, topic, offset(0))
     await tail.until(1)
-    const [host = '', port] = (cluster.bootstrapServers.split(',')[0] ?? '').split(':')
-    const connection = new Connection('test')
-    await connection.connect(host, Number(port))
+    const connection = await rawConnection()
     const { groups } = await listGroupsV5.api.async(connection, [], [])
     await connection.close()
     assert.deepEqual(groups, [])
@@ -168,9 +229,7 @@ describe('what is past the retention of a topic', { timeout: 60_000 }, () => {
     using tail = new TailReader(log, topic, offset(3))
     await tail.until(2)
     // Another program sees what the brokers have.
-    const [host = '', port] = (cluster.bootstrapServers.split(',')[0] ?? '').split(':')
-    const connection = new Connection('test')
-    await connection.connect(host, Number(port))
+    const connection = await rawConnection()
     const earliest = [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp: -2n }]
     const asked = [{ name: topic.name, partitions: earliest }]
     for (let first = 0; first < 3; )
@@ -200,6 +259,32 @@ describe('what is past the retention of a topic', { timeout: 60_000 }, () => {
     await log.delete(topic)
   })
 
+  it('is none where an operator wrote the largest number for "for ever"', async () => {
+    const connection = await rawConnection()
+    const topicName = name()
+    const configs = [{ name: 'retention.ms', value: '9223372036854775807' }]
+    const made = { name: topicName, numPartitions: 1, replicationFactor: 1, assignments: [], configs }
+    await createTopicsV7.api.async(connection, [made], 5000, false)
+    await connection.close()
+    await using log = await open()
+    const topic = await log.create(topicName, { retention: millis(60_000) })
+    await log.append(topic, [record('0', old)])
+    assert.deepEqual(await log.bounds(topic), { first: 0, next: 1 })
+    await log.delete(topic)
+  })
+
+  it('is not what another writer stamped late', async () => {
+    await using log = await open()
+    const topic = await log.create(name(), { retention: millis(60_000) })
+    await log.append(topic, [record('young')])
+    await log.append(topic, [record('old', old)])
+    await log.append(topic, [record('young')])
+    assert.deepEqual(await log.bounds(topic), { first: 0, next: 3 })
+    const { records } = await log.read(topic, offset(1), 1)
+    assert.equal(records[0]?.timestamp, old)
+    await log.delete(topic)
+  })
+
   it('is told in time and size at start', async () => {
     await using log = await open()
     const { beyond } = await log.describe({ retention: millis(3_600_000), retentionBytes: 1024 ** 3 })
@@ -226,6 +311,12 @@ async function survives(log: Log, disturb: (seen: (more: number) => Promise<unkn
   await tail.until((await log.bounds(topic)).next)
   const values = tail.values
   assert.equal(acknowledged.size, appends.length)
+  const inOrder = appends.map((_, i) => acknowledged.get(String(i)) ?? -1)
+  assert.deepEqual(
+    inOrder,
+    inOrder.toSorted((a, b) => a - b),
+    'appends land in the order of their calls',
+  )
   for (const [value, at] of acknowledged) assert.equal(values[at], value, `append ${value} at its offset`)
   assert.deepEqual(
     tail.offsets,

@@ -23,6 +23,8 @@ export class TailReader implements Disposable {
   #state: 'open' | 'closed' | 'ended' = 'open'
   #waiters: Waiter[] = []
   #failure: Error | undefined
+  /** Whoever waited has met the failure. */
+  #isTold = false
 
   constructor(log: Log, topic: Topic, from: Offset) {
     const { promise, resolve } = Promise.withResolvers<FramelogError>()
@@ -39,7 +41,10 @@ export class TailReader implements Disposable {
 
   /** Resolves as soon as `count` records have come in all. */
   until(count: number): Promise<readonly LogRecord[]> {
-    if (this.#failure) return Promise.reject(this.#failure)
+    if (this.#failure) {
+      this.#isTold = true
+      return Promise.reject(this.#failure)
+    }
     if (this.records.length >= count) return Promise.resolve(this.records)
     const { promise, resolve, reject } = Promise.withResolvers<readonly LogRecord[]>()
     this.#waiters.push({ count, resolve, reject })
@@ -61,6 +66,7 @@ export class TailReader implements Disposable {
 
   [Symbol.dispose](): void {
     this.close()
+    if (this.#failure && !this.#isTold) throw this.#failure
   }
 
   #take({ records, damaged = [], next, end }: Chunk): void {
@@ -99,7 +105,8 @@ export class TailReader implements Disposable {
   }
 
   #fail(error: Error): void {
-    this.#failure = error
+    this.#failure ??= error
+    this.#isTold ||= this.#waiters.length > 0
     for (const { reject } of this.#waiters) reject(error)
     this.#waiters = []
   }

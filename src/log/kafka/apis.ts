@@ -12,7 +12,7 @@ import {
   metadataV12,
 } from '@platformatic/kafka'
 import { type FetchAnswer, fetchVersions } from './fetch.ts'
-import { type Batch, type ProduceResult, produceVersions } from './produce.ts'
+import { type Batch, type ProduceAnswer, produceVersions } from './produce.ts'
 
 export interface Versioned<Args extends unknown[], Answer> {
   readonly key: number
@@ -28,7 +28,7 @@ export interface Api<Args extends unknown[], Answer> {
 
 export const fetchApi: Api<fetchV17.FetchRequest, FetchAnswer> = { name: 'Fetch', versions: fetchVersions }
 
-export const produceApi: Api<[timeout: number, batches: readonly Batch[]], ProduceResult[]> = {
+export const produceApi: Api<[timeout: number, batches: readonly Batch[]], ProduceAnswer> = {
   name: 'Produce',
   versions: produceVersions,
 }

@@ -6,6 +6,7 @@
  * newer of its topic. It may then be in the log twice.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { MessageRecord } from '@platformatic/kafka'
 import { BoundedQueue } from '../../core/queue.ts'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
@@ -13,7 +14,7 @@ import type { NewRecord, Topic } from '../log.ts'
 import { produceApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import type { Connections } from './connections.ts'
-import { answeredError, closedError, errorName, isPassing } from './errors.ts'
+import { answeredError, closedError, errorName, isOfConnection, isPassing } from './errors.ts'
 import type { Address } from './options.ts'
 import type { Pacer } from './pacer.ts'
 import { encodeMessage, namesTopic, type ProduceResult } from './produce.ts'
@@ -33,7 +34,7 @@ const doubtAfter = 1000
 const recordOverhead = 128
 
 interface Call {
-  readonly records: readonly NewRecord[]
+  readonly messages: readonly MessageRecord[]
   readonly bytes: number
   readonly since: number
   readonly resolve: (offset: Offset) => void
@@ -71,6 +72,8 @@ export class Appender {
   readonly #lanes = new Map<string, Lane>()
   /** When the request that is under way to a broker was sent, by address. */
   readonly #busy = new Map<string, number>()
+  /** Topics in which an append has just failed, until whoever made it has been told. */
+  readonly #refusing = new Map<string, FramelogError>()
   readonly #timer: NodeJS.Timeout
   #waitingBytes = 0
   #scheduled = false
@@ -88,15 +91,25 @@ export class Appender {
   append(topic: Topic, records: readonly NewRecord[]): Promise<Offset> {
     if (this.#closed) return Promise.reject(closedError())
     if (this.#cluster.isGone(topic)) return Promise.reject(notFound(topic))
+    const refused = this.#refusing.get(topic.id)
+    if (refused !== undefined) return Promise.reject(refused)
+    let messages: MessageRecord[]
+    try {
+      messages = records.map(encodeMessage)
+    } catch (error) {
+      return Promise.reject(toFramelogError(error, 'LOG_FAILED'))
+    }
     const bytes = records.reduce((sum, { value }) => sum + value.byteLength + recordOverhead, 0)
     const { promise, resolve, reject } = Promise.withResolvers<Offset>()
     const lane = this.#lanes.get(topic.id) ?? this.#addLane(topic)
-    const call: Call = { records, bytes, since: Date.now(), resolve, reject, settled: false }
+    const call: Call = { messages, bytes, since: Date.now(), resolve, reject, settled: false }
     const fits =
       lane.bytes + bytes <= this.#limits.perTopic && this.#waitingBytes + bytes <= this.#limits.overall
     if (!fits || !lane.waiting.push(call)) {
       const message = `${lane.bytes} bytes of topic ${topic.name} wait for the cluster, ${this.#waitingBytes} over all topics`
-      return Promise.reject(new FramelogError('LOG_OVERLOADED', message, { cause: lane.failure }))
+      const error = new FramelogError('LOG_OVERLOADED', message, { cause: lane.failure })
+      this.#refuse(topic.id, error)
+      return Promise.reject(error)
     }
     lane.bytes += bytes
     this.#waitingBytes += bytes
@@ -117,6 +130,7 @@ export class Appender {
 
   /** Fails what waits in a topic. */
   fail(topicId: string, error: FramelogError): void {
+    this.#refuse(topicId, error)
     const lane = this.#lanes.get(topicId)
     if (lane === undefined) return
     this.#lanes.delete(topicId)
@@ -130,6 +144,13 @@ export class Appender {
     this.#closed = true
     clearInterval(this.#timer)
     for (const id of [...this.#lanes.keys()]) this.fail(id, closedError())
+  }
+
+  /** What comes before anybody can know of a failure fails like it: nothing lands behind a hole that nobody knows of. */
+  #refuse(topicId: string, error: FramelogError): void {
+    if (this.#refusing.has(topicId)) return
+    this.#refusing.set(topicId, error)
+    setImmediate(() => this.#refusing.delete(topicId))
   }
 
   #addLane(topic: Topic): Lane {
@@ -191,11 +212,11 @@ export class Appender {
     try {
       const batches = lanes.map(({ topic, batch }) => ({
         topic,
-        messages: batch.flatMap(({ records }) => records.map(encodeMessage)),
+        messages: batch.flatMap(({ messages }) => messages),
       }))
       const link = this.#connections.link(leader, 'produce')
-      const answer = await link.request(produceApi, brokerTimeout, batches)
-      for (const lane of lanes) this.#settle(lane, answer)
+      const { results } = await link.request(produceApi, brokerTimeout, batches)
+      for (const lane of lanes) this.#settle(lane, results)
     } catch (error) {
       const failure = toFramelogError(error, 'LOG_FAILED')
       for (const lane of lanes) this.#retryOrFail(lane, failure, isOfConnection(failure))
@@ -222,7 +243,7 @@ export class Appender {
           this.#release(lane, call)
           call.resolve(at as Offset)
         }
-        at += call.records.length
+        at += call.messages.length
       }
       return
     }
@@ -247,9 +268,7 @@ export class Appender {
       void this.#locate(lane)
       return
     }
-    this.#reject(lane, lane.batch, failure)
-    lane.batch = []
-    lane.state = 'idle'
+    this.fail(lane.topic.id, failure)
   }
 
   /** Finds the leader again, after a pause where there was a failure; then the lane goes on. */
@@ -270,21 +289,15 @@ export class Appender {
     this.pump()
   }
 
-  /** Fails appends that waited too long, and doubts brokers that do not answer. */
+  /** Fails topics whose appends waited too long, and doubts brokers that do not answer. */
   #watch(): void {
     const now = Date.now()
     for (const lane of this.#lanes.values()) {
-      const late = (call: Call | undefined): boolean =>
-        call !== undefined && now - call.since > deliveryTimeout
-      const calls = [...lane.batch, ...lane.apart].filter(late)
-      for (let call = lane.waiting.peek(); call && late(call); call = lane.waiting.peek()) {
-        calls.push(call)
-        lane.waiting.shift()
-      }
-      if (calls.length === 0) continue
+      const oldest = lane.batch[0] ?? lane.apart[0] ?? lane.waiting.peek()
+      if (oldest === undefined || now - oldest.since <= deliveryTimeout) continue
       const reason = lane.failure ? `: ${lane.failure.message}` : ''
       const message = `topic ${lane.topic.name} took no append for ${deliveryTimeout / 1000} s${reason}`
-      this.#reject(lane, calls, new FramelogError('LOG_UNREACHABLE', message, { cause: lane.failure }))
+      this.fail(lane.topic.id, new FramelogError('LOG_UNREACHABLE', message, { cause: lane.failure }))
     }
     if ([...this.#busy.values()].some(since => now - since > doubtAfter)) {
       // A broker that is gone is dropped, and what waits for it goes to its successor.
@@ -306,15 +319,6 @@ export class Appender {
     this.#waitingBytes -= call.bytes
   }
 }
-
-/** It says something of a connection, not of what was to be sent: credentials are renewed, brokers come back. */
-const isOfConnection = ({ code }: FramelogError): boolean => connectionCodes.has(code)
-const connectionCodes: ReadonlySet<string> = new Set([
-  'LOG_UNREACHABLE',
-  'LOG_AUTHENTICATION',
-  'LOG_CERTIFICATE',
-  'LOG_TLS',
-])
 
 const sizeOf = (calls: readonly Call[]): number => calls.reduce((sum, { bytes }) => sum + bytes, 0)
 

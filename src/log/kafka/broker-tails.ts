@@ -34,7 +34,7 @@ const lookEvery = 1000
 const refusalGrace = 5000
 
 /** The group cannot be read from this broker. */
-type OnMisplaced = (group: TailGroup, failures: number) => void
+type OnMisplaced = (group: TailGroup) => void
 
 export interface BrokerTailsOptions {
   readonly address: Address
@@ -51,10 +51,6 @@ export class BrokerTails {
   readonly #idle: SessionPoll
   /** Groups with a tail that no session's request serves. */
   readonly #unserved = new Set<TailGroup>()
-  /** Failures in a row, by topic id. */
-  readonly #failures = new Map<string, number>()
-  /** Since when the user may not read it, by topic id; milliseconds of Date.now(). */
-  readonly #refused = new Map<string, number>()
   #fresh = false
   #turn = 0
   #lookedAt = 0
@@ -77,9 +73,6 @@ export class BrokerTails {
     this.#unserved.delete(group)
     this.#hot.delete(group)
     this.#idle.delete(group)
-    if (group.tails.size > 0) return
-    this.#failures.delete(id)
-    this.#refused.delete(id)
   }
 
   close(): void {
@@ -146,20 +139,23 @@ export class BrokerTails {
 
   async #pollFresh(): Promise<void> {
     const { address, cluster, connections } = this.#options
-    const link = connections.link(address, 'fresh')
     while (this.#unserved.size > 0 && !this.#closed) {
       const asked = this.#nextTurn()
+      if (asked.size === 0) break
       const topics = [...asked].map(([topicId, from]) => ({
         topicId,
         partitions: [fetchPartition(from, partitionMaxBytes)],
       }))
       try {
+        const link = connections.link(address, 'fresh')
         const answer = await link.request(fetchApi, freshPoll, 1, freshBytes, 0, 0, -1, topics, [], '')
         if (answer.errorCode !== 0) await cluster.pause(100)
         this.#take(answer, asked)
       } catch {
         // The link waits before it connects again, and this loop with it.
         await cluster.refresh([...this.#groups.values()].map(({ topic }) => topic)).catch(() => {})
+        for (const group of [...this.#groups.values()])
+          if (cluster.isGone(group.topic)) this.#misplaced(group)
       }
     }
     this.#fresh = false
@@ -176,13 +172,11 @@ export class BrokerTails {
         if (tail.next !== served && (next === undefined || tail.turn < next.turn)) next = tail
       }
       if (next !== undefined) chosen.push([group, next])
+      else this.#unserved.delete(group)
     }
-    this.#turn += 1
     const asked = new Map<string, number>()
-    for (const [group, tail] of chosen.sort(([, a], [, b]) => a.turn - b.turn)) {
-      tail.turn = this.#turn
+    for (const [group, tail] of chosen.sort(([, a], [, b]) => a.turn - b.turn))
       asked.set(group.topic.id, tail.next)
-    }
     return asked
   }
 
@@ -200,14 +194,19 @@ export class BrokerTails {
   }
 
   #deliver(group: TailGroup, from: Offset, { records, highWatermark }: PartitionAnswer): void {
-    this.#failures.delete(group.topic.id)
-    this.#refused.delete(group.topic.id)
-    const chunk = chunkOf(decodeBatches(records, from), highWatermark)
+    group.failures = 0
+    group.refusedSince = undefined
+    const chunk = chunkOf(decodeBatches(records, from, highWatermark), highWatermark)
     if (chunk.records.length > 0) {
       group.recordAt = Date.now()
       this.#options.pacer.count(chunk.records.length)
     }
-    if (chunk.next > from) group.deliver(from, chunk)
+    if (chunk.next > from) {
+      // Who got something stands behind who did not: a broker fills an answer from the front.
+      this.#turn += 1
+      for (const tail of group.tails) if (tail.next === from) tail.turn = this.#turn
+      group.deliver(from, chunk)
+    }
     for (const tail of group.tails)
       if (tail.next === chunk.next && chunk.next === chunk.end) tail.joined = true
     this.#settle(group)
@@ -224,21 +223,14 @@ export class BrokerTails {
   }
 
   #refuse(group: TailGroup, code: number): void {
-    const { id, name } = group.topic
-    const since = this.#refused.get(id) ?? Date.now()
-    this.#refused.set(id, since)
-    if (Date.now() - since < refusalGrace) {
-      this.#misplaced(group)
-      return
-    }
-    this.#refused.delete(id)
-    group.end(answeredError(code, `to read topic ${name}`))
+    group.refusedSince ??= Date.now()
+    if (Date.now() - group.refusedSince < refusalGrace) this.#misplaced(group)
+    else group.end(answeredError(code, `to read topic ${group.topic.name}`))
   }
 
   #misplaced(group: TailGroup): void {
-    const failures = (this.#failures.get(group.topic.id) ?? 0) + 1
-    this.#failures.set(group.topic.id, failures)
+    group.failures += 1
     for (const tail of group.tails) tail.joined = false
-    this.#options.onMisplaced(group, failures)
+    this.#options.onMisplaced(group)
   }
 }

@@ -12,6 +12,8 @@ import { type Address, address } from './options.ts'
 
 /** Milliseconds for which a topic must be missing: brokers learn of a new topic at different moments. */
 const missingGrace = 1000
+/** Milliseconds after which an earlier miss says nothing any more. */
+const missingForgotten = 10_000
 const backgroundInterval = 10_000
 /** Milliseconds after which a topic that nobody asks for is no longer refreshed. */
 const idleAfter = 600_000
@@ -28,23 +30,35 @@ export class Cluster {
   readonly #connections: Connections
   readonly #bootstrap: readonly Address[]
   readonly #onChange: () => void
+  readonly #isUsed: (topic: Topic) => boolean
   readonly #brokers = new Map<number, Address>()
   readonly #topics = new Map<string, Known>()
   /** Since when a topic, by id, is not found. */
   readonly #missing = new Map<string, number>()
-  /** Ids of topics that are known to be gone for good. */
+  /** Ids of topics that were deleted here, whatever a broker that lags may say. */
   readonly #deleted = new Set<string>()
+  /** Ids of topics that were missing for so long that they count as gone; seen again, they are not. */
+  readonly #lost = new Set<string>()
   readonly #timer: NodeJS.Timeout
   #wanted = new Set<string>()
-  #queued: Promise<void> | undefined
+  #queued: Promise<MetadataAnswer> | undefined
   #running: Promise<void> = Promise.resolve()
   #preferred: Address | undefined
 
-  /** @param onChange is called after every change of leaders or brokers */
-  constructor(connections: Connections, bootstrap: readonly Address[], onChange: () => void) {
+  /**
+   * @param onChange is called after every change of leaders or brokers
+   * @param isUsed whether somebody reads a topic, though nobody asks for its leader
+   */
+  constructor(
+    connections: Connections,
+    bootstrap: readonly Address[],
+    onChange: () => void,
+    isUsed: (topic: Topic) => boolean,
+  ) {
     this.#connections = connections
     this.#bootstrap = bootstrap
     this.#onChange = onChange
+    this.#isUsed = isUsed
     this.#timer = setInterval(() => this.#refreshUsed(), backgroundInterval)
     this.#timer.unref()
   }
@@ -147,16 +161,12 @@ export class Cluster {
   }
 
   isGone(topic: Topic): boolean {
-    return this.#deleted.has(topic.id)
+    return this.#deleted.has(topic.id) || this.#lost.has(topic.id)
   }
 
   /** The topic was deleted: its id will never come back. */
   forget(topic: Topic): void {
-    this.#deleted.add(topic.id)
-    for (const id of this.#deleted) {
-      if (this.#deleted.size <= deletedKept) break
-      this.#deleted.delete(id)
-    }
+    remember(this.#deleted, topic.id)
     this.#missing.delete(topic.id)
     if (this.#topics.get(topic.name)?.topic.id === topic.id) this.#topics.delete(topic.name)
   }
@@ -198,23 +208,36 @@ export class Cluster {
       this.#queued = undefined
       const names = [...this.#wanted]
       this.#wanted = new Set()
-      const run = this.lookup(metadataApi, names, false, false).then(answer => void this.#learn(answer))
-      this.#running = run.catch(() => {})
+      const run = this.lookup(metadataApi, names, false, false).then(answer => this.#learn(answer))
+      this.#running = run.then(
+        () => {},
+        () => {},
+      )
       return run
     })
-    await this.#queued
-    for (const topic of asked) this.#judge(topic)
+    const answer = await this.#queued
+    for (const topic of asked) this.#judge(topic, answer)
   }
 
   /** Counts a topic as gone once it has been missing for long enough. */
-  #judge(topic: Topic): void {
-    if (this.#topics.get(topic.name)?.topic.id === topic.id || this.#deleted.has(topic.id)) {
+  #judge(topic: Topic, answer: MetadataAnswer): void {
+    const found = answer.topics.find(({ name }) => name === topic.name)
+    if (found === undefined || this.isGone(topic)) return
+    const isMissing =
+      errorName(found.errorCode) === 'UNKNOWN_TOPIC_OR_PARTITION' ||
+      (found.errorCode === 0 && found.topicId !== topic.id)
+    if (!isMissing) {
       this.#missing.delete(topic.id)
       return
     }
+    const now = Date.now()
     const since = this.#missing.get(topic.id)
-    if (since === undefined) this.#missing.set(topic.id, Date.now())
-    else if (Date.now() - since >= missingGrace) this.forget(topic)
+    if (since === undefined || now - since > missingForgotten) this.#missing.set(topic.id, now)
+    else if (now - since >= missingGrace) {
+      this.#missing.delete(topic.id)
+      remember(this.#lost, topic.id)
+      if (this.#topics.get(topic.name)?.topic.id === topic.id) this.#topics.delete(topic.name)
+    }
   }
 
   #learn(answer: MetadataAnswer): MetadataAnswer {
@@ -247,6 +270,7 @@ export class Cluster {
       const { leaderId, leaderEpoch } = partition
       if (before?.topic.id === topicId && before.leaderEpoch > leaderEpoch) continue
       this.#missing.delete(topicId)
+      this.#lost.delete(topicId)
       if (before?.topic.id !== topicId || before.leaderId !== leaderId) changed = true
       const usedAt = before?.usedAt ?? Date.now()
       this.#topics.set(name, { topic: { name, id: topicId }, leaderId, leaderEpoch, usedAt })
@@ -257,10 +281,21 @@ export class Cluster {
 
   #refreshUsed(): void {
     const now = Date.now()
-    for (const [name, known] of this.#topics) if (now - known.usedAt > idleAfter) this.#topics.delete(name)
+    for (const [name, known] of this.#topics) {
+      if (now - known.usedAt > idleAfter && !this.#isUsed(known.topic)) this.#topics.delete(name)
+    }
+    for (const [id, since] of this.#missing) if (now - since > missingForgotten) this.#missing.delete(id)
     this.refresh([...this.#topics.values()].map(({ topic }) => topic)).catch(() => {
       // Whoever needs the cluster meets the same failure, and says so.
     })
+  }
+}
+
+function remember(ids: Set<string>, id: string): void {
+  ids.add(id)
+  for (const oldest of ids) {
+    if (ids.size <= deletedKept) break
+    ids.delete(oldest)
   }
 }
 

@@ -17,6 +17,7 @@ const requestTimeouts = {
   fresh: 3000,
   replay: 10_000,
   lookup: 5000,
+  trim: 8000,
 } as const
 export type Role = keyof typeof requestTimeouts
 

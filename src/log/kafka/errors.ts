@@ -2,9 +2,11 @@
 import {
   AuthenticationError,
   GenericError,
+  NetworkError,
   protocolErrors,
   protocolErrorsCodesById,
   ResponseError,
+  TimeoutError,
   UnsupportedCompressionError,
   UserError,
 } from '@platformatic/kafka'
@@ -78,6 +80,15 @@ export function answeredError(code: number, doing: string, detail?: string | nul
 
 export const closedError = (): FramelogError => new FramelogError('LOG_CLOSED', 'the log was closed')
 
+/** It says something of a connection, not of what was asked: credentials are renewed, brokers come back. */
+export const isOfConnection = ({ code }: FramelogError): boolean => connectionCodes.has(code)
+const connectionCodes: ReadonlySet<string> = new Set([
+  'LOG_UNREACHABLE',
+  'LOG_AUTHENTICATION',
+  'LOG_CERTIFICATE',
+  'LOG_TLS',
+])
+
 /** The answer inside an error that the library throws because the answer carries an error code. */
 export const answerIn = (error: unknown): unknown =>
   error instanceof ResponseError && 'response' in error ? error.response : undefined
@@ -97,7 +108,10 @@ export function connectionError(error: unknown, where: string): FramelogError {
     new FramelogError(code, message, { cause: error })
   const ours = chain.find(each => each instanceof FramelogError)
   if (ours !== undefined) return ours
-  if (chain.some(each => each instanceof AuthenticationError)) {
+  // The library calls every failure during a log-in one of authentication, also a connection that broke.
+  const isBroken = chain.some(each => each instanceof NetworkError || each instanceof TimeoutError)
+  const isAnswered = chain.some(each => each instanceof ResponseError)
+  if (chain.some(each => each instanceof AuthenticationError) && (isAnswered || !isBroken)) {
     return make('LOG_AUTHENTICATION', loginRefused(chain, where))
   }
   for (const each of chain) {

@@ -5,6 +5,8 @@
 import { createAPI, fetchV13, fetchV14, fetchV15, fetchV16, fetchV17, type Reader } from '@platformatic/kafka'
 
 export interface FetchAnswer {
+  /** Milliseconds for which the broker holds this client back. */
+  readonly throttleTime: number
   readonly errorCode: number
   /** 0 where the broker keeps no session. */
   readonly sessionId: number
@@ -25,7 +27,7 @@ export type FetchTopic = fetchV17.FetchRequestTopic
 const nothing = Buffer.alloc(0)
 
 function parseResponse(_correlation: number, _key: number, _version: number, reader: Reader): FetchAnswer {
-  reader.readInt32()
+  const throttleTime = reader.readInt32()
   const errorCode = reader.readInt16()
   const sessionId = reader.readInt32()
   const partitions: PartitionAnswer[] = []
@@ -39,7 +41,7 @@ function parseResponse(_correlation: number, _key: number, _version: number, rea
       false,
     )
   })
-  return { errorCode, sessionId, partitions }
+  return { throttleTime, errorCode, sessionId, partitions }
 }
 
 function readPartition(reader: Reader, topicId: string): PartitionAnswer {

@@ -80,10 +80,11 @@ class KafkaLog implements Log {
   ) {
     this.#options = options
     this.#connections = connections
-    this.#cluster = new Cluster(connections, addresses, () => {
+    const onChange = (): void => {
       this.#tails.rearrange()
       this.#appender.pump()
-    })
+    }
+    this.#cluster = new Cluster(connections, addresses, onChange, topic => this.#tails.has(topic))
     const onWarning = options.onWarning ?? (() => {})
     const windows = new Windows(this.#cluster, connections, onWarning)
     this.#questions = new Questions(this.#cluster, connections, windows)

@@ -11,6 +11,15 @@ import type { Api, Versioned } from './apis.ts'
 import { answerIn, closedError, connectionError, isUnreadable } from './errors.ts'
 import type { Address, NewConnectionOptions } from './options.ts'
 
+/** Milliseconds for which a broker is believed that it reads nothing. */
+const longestThrottle = 30_000
+
+/** Where a client is over its quota, an answer says for how long it is held back (KIP-219); milliseconds. */
+function throttleTimeOf(answer: unknown): number {
+  const isTold = typeof answer === 'object' && answer !== null && 'throttleTime' in answer
+  return isTold ? Number(answer.throttleTime) : 0
+}
+
 /** Share of a log-in's life after which a new connection takes over: a long poll must still end on the old one. */
 const sessionShare = 0.7
 const firstPause = 25
@@ -46,7 +55,11 @@ export class Link {
   readonly #options: LinkOptions
   #opening: Promise<Open> | undefined
   #connection: Connection | undefined
+  /** Counts how often it was dropped. */
+  #generation = 0
   #requests = 0
+  /** A broker that holds this client back reads nothing from it before; milliseconds of Date.now(). */
+  #mutedUntil = 0
   #failures = 0
   #notBefore = 0
 
@@ -65,7 +78,10 @@ export class Link {
   async request<Args extends unknown[], Answer>(api: Api<Args, Answer>, ...args: Args): Promise<Answer> {
     this.#requests += 1
     try {
-      return await this.#ask(await this.#open(), api, args)
+      await this.#waitUntil(this.#mutedUntil)
+      const answer = await this.#ask(await this.#open(), api, args)
+      this.#mutedUntil = Date.now() + Math.min(throttleTimeOf(answer), longestThrottle)
+      return answer
     } finally {
       this.#requests -= 1
     }
@@ -112,6 +128,7 @@ export class Link {
   }
 
   drop(): void {
+    this.#generation += 1
     const connection = this.#connection
     this.#connection = undefined
     this.#opening = undefined
@@ -122,7 +139,8 @@ export class Link {
     if (this.#options.signal.aborted) throw closedError()
     const opening = this.#opening ?? this.#begin()
     const open = await opening
-    if (Date.now() < open.renewAt || this.#opening !== opening) return open
+    if (Date.now() < open.renewAt) return open
+    if (this.#opening !== opening) return this.#open()
     // What is under way on the connection before is answered there.
     this.#opening = undefined
     this.#connection = undefined
@@ -140,11 +158,10 @@ export class Link {
   }
 
   async #connect(): Promise<Open> {
-    const pause = this.#notBefore - Date.now()
-    if (pause > 0) {
-      await delay(pause, undefined, { signal: this.#options.signal }).catch(() => {
-        throw closedError()
-      })
+    const generation = this.#generation
+    await this.#waitUntil(this.#notBefore)
+    if (generation !== this.#generation) {
+      throw new FramelogError('LOG_UNREACHABLE', `the broker ${this.address.key} is not asked any more`)
     }
     const { host, port, key } = this.address
     let renewAt = Number.POSITIVE_INFINITY
@@ -188,6 +205,14 @@ export class Link {
       this.#options.onFailure(failure)
       throw failure
     }
+  }
+
+  async #waitUntil(time: number): Promise<void> {
+    const pause = time - Date.now()
+    if (pause <= 0) return
+    await delay(pause, undefined, { signal: this.#options.signal }).catch(() => {
+      throw closedError()
+    })
   }
 
   #countFailure(): void {

@@ -42,7 +42,7 @@ async function fromFile(file: string): Promise<string> {
 function fromEndpoint(settings: OauthSettings, endpoint: string): () => Promise<string> {
   const { clientId, clientSecret, scope } = settings
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    const message = `SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL is ${quote(endpoint)}: expected an http or https URL`
+    const message = 'SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL is no http or https URL'
     throw new FramelogError('BAD_CONFIG', message)
   }
   if (clientId === undefined || clientSecret === undefined) {
@@ -52,10 +52,17 @@ function fromEndpoint(settings: OauthSettings, endpoint: string): () => Promise<
   }
   let asked: Promise<string> | undefined
   let renewAt = 0
+  let last = { token: '', endsAt: 0 }
   const ask = async (): Promise<string> => {
-    const { token, lifetime } = await request(endpoint, clientId, clientSecret, scope)
-    renewAt = Date.now() + lifetime * 0.8
-    return token
+    try {
+      const { token, lifetime } = await request(endpoint, clientId, clientSecret, scope)
+      last = { token, endsAt: Date.now() + lifetime }
+      renewAt = Date.now() + lifetime * 0.8
+    } catch (error) {
+      // The one before still holds for a while.
+      if (Date.now() >= last.endsAt) throw error
+    }
+    return last.token
   }
   return () => {
     if (asked !== undefined && Date.now() < renewAt) return asked
@@ -77,7 +84,8 @@ async function request(
   scope: string | undefined,
 ): Promise<{ token: string; lifetime: number }> {
   const credentials = `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`
-  const where = `the token endpoint ${endpoint} of SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL`
+  const { origin, pathname } = new URL(endpoint)
+  const where = `the token endpoint ${origin}${pathname} of SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL`
   let response: Response
   let text: string
   try {

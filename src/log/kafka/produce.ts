@@ -10,6 +10,12 @@ export interface Batch {
   readonly messages: readonly MessageRecord[]
 }
 
+export interface ProduceAnswer {
+  /** Milliseconds for which the broker holds this client back. */
+  readonly throttleTime: number
+  readonly results: readonly ProduceResult[]
+}
+
 export interface ProduceResult {
   /** Name or id of the topic, as the request named it. */
   readonly topic: string
@@ -57,7 +63,7 @@ const createRequest =
 
 const parseResponse =
   (version: number) =>
-  (_correlation: number, _key: number, _version: number, reader: Reader): ProduceResult[] => {
+  (_correlation: number, _key: number, _version: number, reader: Reader): ProduceAnswer => {
     const results: ProduceResult[] = []
     reader.readArray(
       topicReader => {
@@ -90,14 +96,14 @@ const parseResponse =
       true,
       false,
     )
-    reader.readInt32()
+    const throttleTime = reader.readInt32()
     reader.readTaggedFields()
-    return results
+    return { throttleTime, results }
   }
 
 const produceKey = 0
 const version = (number: number) =>
-  createAPI<[timeout: number, batches: readonly Batch[]], ProduceResult[]>(
+  createAPI<[timeout: number, batches: readonly Batch[]], ProduceAnswer>(
     produceKey,
     number,
     createRequest(number),

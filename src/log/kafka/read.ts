@@ -2,11 +2,11 @@
 import { ListOffsetTimestamps } from '@platformatic/kafka'
 import { FramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
-import type { Bounds, Chunk, Topic } from '../log.ts'
+import type { Bounds, Chunk, LogRecord, Topic } from '../log.ts'
 import { fetchApi, listOffsetsApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import type { Connections } from './connections.ts'
-import { answeredError, errorName, isPassing } from './errors.ts'
+import { answeredError, errorName, isOfConnection, isPassing } from './errors.ts'
 import type { PartitionAnswer } from './fetch.ts'
 import type { Link } from './link.ts'
 import { chunkOf, decodeBatches } from './record-batches.ts'
@@ -16,6 +16,8 @@ import type { Windows } from './window.ts'
 const patience = 15_000
 /** Milliseconds for which a new leader may not know yet what its predecessor had acknowledged. */
 const endLagPatience = 1500
+/** Milliseconds by which a record may be past its retention and still be read: time passes between two questions. */
+const clockGrace = 2000
 /** What a broker is asked for at least: smaller pieces cost a round trip each. */
 const leastBytes = 64 * 1024
 /** Larger than the largest batch, which comes whole anyway. */
@@ -40,19 +42,36 @@ export class Questions {
     for (let at = from; ; ) {
       const partition = await this.#fetch(topic, at, maxBytes)
       const end = partition.highWatermark as Offset
-      const decoded = decodeBatches(partition.records, at, maxBytes)
+      const decoded = decodeBatches(partition.records, at, end, maxBytes)
       const { records, damaged, next } = decoded
-      const newest = records.at(-1)
-      if (newest !== undefined && newest.timestamp < (this.#windows.knownBegin(topic) ?? 0))
-        throw outOfRange(topic, at)
-      if (newest !== undefined || damaged.length > 0) return chunkOf(decoded, end)
+      if (records.length > 0 || damaged.length > 0) {
+        await this.#refuseOld(topic, records)
+        return chunkOf(decoded, end)
+      }
       if (at === end) return { records, next: at, end }
-      if (at > end) {
-        if (Date.now() - since > endLagPatience) throw outOfRange(topic, at)
+      if (next === at) {
+        // Past the end, or something is there that the broker does not find.
+        if (Date.now() - since > endLagPatience) {
+          if (at > end) throw outOfRange(topic, at)
+          return chunkOf(
+            { records, damaged: [{ from: at, next: (at + 1) as Offset }], next: (at + 1) as Offset },
+            end,
+          )
+        }
         await this.#cluster.pause(50)
       }
       at = next
     }
+  }
+
+  /** @throws OFFSET_OUT_OF_RANGE where all of it is past the topic's retention */
+  async #refuseOld(topic: Topic, records: readonly LogRecord[]): Promise<void> {
+    const newest = records.at(-1)
+    const begin = this.#windows.knownBegin(topic)
+    if (newest === undefined || begin === undefined || newest.timestamp >= begin - clockGrace) return
+    // Other writers' stamps may fall: the log knows whether anything young comes before it.
+    const young = await this.#offset(topic, BigInt(begin - clockGrace))
+    if (young < 0 || newest.offset < young) throw outOfRange(topic, newest.offset)
   }
 
   async #fetch(topic: Topic, from: Offset, maxBytes: number): Promise<PartitionAnswer> {
@@ -60,29 +79,40 @@ export class Questions {
     return this.#ask(topic, `to read topic ${topic.name}`, async link => {
       const partition = fetchPartition(from, partitionMaxBytes)
       const topics = [{ topicId: topic.id, partitions: [partition] }]
-      const { errorCode, partitions } = await link.request(fetchApi, 0, 1, bytes, 0, 0, -1, topics, [], '')
+      const { errorCode, partitions, throttleTime } = await link.request(
+        fetchApi,
+        0,
+        1,
+        bytes,
+        0,
+        0,
+        -1,
+        topics,
+        [],
+        '',
+      )
       const answer = partitions.find(({ topicId }) => topicId === topic.id)
       const code = errorCode || answer?.errorCode
       if (code !== undefined && errorName(code) === 'OFFSET_OUT_OF_RANGE') throw outOfRange(topic, from)
-      return answer === undefined || code ? { code: code || unknownTopic } : { answer }
+      if (answer !== undefined && !code) return { answer }
+      // A broker that holds a client back answers with nothing.
+      return { code: code || (throttleTime > 0 ? throttled : unknownTopic) }
     })
   }
 
   async bounds(topic: Topic): Promise<Bounds> {
-    const young = async (): Promise<number> => {
-      const begin = await this.#windows.begin(topic)
-      return begin === undefined ? 0 : this.#offset(topic, BigInt(begin))
-    }
-    const [kept, next, inside] = await Promise.all([
+    const begin = this.#windows.begin(topic)
+    const [first, next] = await Promise.all([
       this.#offset(topic, ListOffsetTimestamps.EARLIEST),
       this.#offset(topic, ListOffsetTimestamps.LATEST),
-      young(),
       this.#confirm(topic),
     ])
-    // Where no record is young enough, none is served.
-    const first = Math.max(kept, inside < 0 ? next : inside) as Offset
-    if (first > kept) this.#windows.trim(topic, first)
-    return { first, next: Math.max(first, next) as Offset }
+    const time = await begin
+    if (time === undefined || first >= next) return { first, next: Math.max(first, next) as Offset }
+    // After the end was known: what is appended meanwhile is never taken for old.
+    const young = await this.#offset(topic, BigInt(time))
+    if (young > first) this.#windows.trim(topic, young)
+    return { first: young < 0 ? next : (Math.max(first, Math.min(young, next)) as Offset), next }
   }
 
   async offsetAt(topic: Topic, time: Millis): Promise<Offset> {
@@ -122,7 +152,7 @@ export class Questions {
     for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
       const leader = await this.#cluster.findLeader(topic, until)
       const result = await ask(this.#connections.link(leader, 'replay')).catch((error: unknown) => {
-        if (error instanceof FramelogError && error.code === 'LOG_UNREACHABLE') return { error }
+        if (error instanceof FramelogError && isOfConnection(error)) return { error }
         throw error
       })
       if ('answer' in result) return result.answer
@@ -137,6 +167,8 @@ export class Questions {
 
 /** An answer that leaves out what was asked for. */
 const unknownTopic = 3
+/** THROTTLING_QUOTA_EXCEEDED. */
+const throttled = 89
 
 export const fetchPartition = (from: number, maxBytes: number) => ({
   partition: 0,

@@ -15,10 +15,15 @@ export interface Decoded {
 
 /** Bytes from a batch's begin to where its length counts from. */
 const lengthEnd = 12
+const magicAt = 16
+/** Of the format v2, which is all that brokers store since 0.11. */
+const magic = 2
 const checksumAt = 17
 const attributesAt = 21
 /** What a batch has in front of its records. */
 const headBytes = 61
+/** Records by which an answer may run ahead of the end that it tells: a broker notes the end before it reads. */
+const endLag = 10_000
 const isCompressed = 0b111
 const isLogAppendTime = 1 << 3
 const isControl = 1 << 5
@@ -33,36 +38,72 @@ interface Batch {
 /**
  * Drops what lies before `from` (a broker sends whole batches), control batches, and a last batch that was cut off.
  * Values are copies: the bytes given are those of a whole answer.
+ *
+ * A batch's length, base offset and last offset stand outside of its checksum or are read where that fails: they are
+ * believed only as far as they fit between their neighbours and the topic's end.
+ * @param end the topic's end
  * @param maxBytes of values after which no more are taken; at least one is
  */
 export function decodeBatches(
   bytes: Buffer,
   from: Offset,
+  end: number,
   maxBytes: number = Number.POSITIVE_INFINITY,
 ): Decoded {
-  const out = { records: [] as LogRecord[], damaged: [] as Damage[], next: from }
+  const records: LogRecord[] = []
+  const damaged: Damage[] = []
+  const { batches, isCutShort } = split(bytes)
+  let next: number = from
   let taken = 0
-  for (const batch of batches(bytes)) {
-    if (batch.next <= out.next) continue
-    let records: LogRecord[] | undefined
-    try {
-      records = readBatch(batch)
-    } catch {
-      records = undefined
+  for (const [i, batch] of batches.entries()) {
+    const following = batches[i + 1]
+    const isMisplaced = following !== undefined && following.first >= next && following.first <= batch.first
+    const fits = batch.first <= end + endLag && (i === 0 || batch.first >= next) && !isMisplaced
+    const found = fits ? tryBatch(batch) : undefined
+    if (found === undefined) {
+      const begin = fits ? Math.max(batch.first, next) : next
+      next = endOfDamage(batch, following, begin, fits, end)
+      damaged.push({ from: begin as Offset, next: next as Offset })
+      continue
     }
-    if (records === undefined) {
-      const begin = Math.max(batch.first, out.next) as Offset
-      out.damaged.push({ from: begin, next: batch.next as Offset })
-    }
-    for (const record of records ?? []) {
-      if (record.offset < from) continue
+    if (batch.next <= next) continue
+    for (const record of found) {
+      if (record.offset < next) continue
       taken += record.value.byteLength
-      if (taken > maxBytes && out.records.length > 0) return { ...out, next: record.offset }
-      out.records.push(record)
+      if (taken > maxBytes && records.length > 0) return { records, damaged, next: record.offset }
+      records.push(record)
     }
-    out.next = batch.next as Offset
+    next = batch.next
   }
-  return out
+  // A broker sends its first batch whole, however large: one that does not come out is damaged in its length.
+  if (batches.length === 0 && isCutShort && next < end) {
+    damaged.push({ from: next as Offset, next: (next + 1) as Offset })
+    next += 1
+  }
+  return { records, damaged, next: next as Offset }
+}
+
+/** Where a reader goes on behind a damaged batch. */
+function endOfDamage(
+  batch: Batch,
+  following: Batch | undefined,
+  from: number,
+  fits: boolean,
+  end: number,
+): number {
+  const limit =
+    following !== undefined && following.first > from && following.first < end ? following.first : end
+  if (fits && batch.next > from && batch.next <= limit) return batch.next
+  // One at a time, where nothing says how far it goes: a broker finds the batch behind it by its own index.
+  return limit === end ? from + 1 : limit
+}
+
+function tryBatch(batch: Batch): LogRecord[] | undefined {
+  try {
+    return readBatch(batch)
+  } catch {
+    return undefined
+  }
 }
 
 /** @param end the topic's end as the broker told it, which may lag behind what it gave */
@@ -70,22 +111,40 @@ export const chunkOf = ({ records, damaged, next }: Decoded, end: number): Chunk
   records,
   next,
   end: Math.max(end, next) as Offset,
-  ...(damaged.length > 0 ? { damaged } : {}),
+  ...(damaged.length > 0 ? { damaged: merged(damaged) } : {}),
 })
 
-function* batches(bytes: Buffer): Generator<Batch> {
-  for (let at = 0; at + headBytes <= bytes.byteLength; ) {
+function merged(spans: readonly Damage[]): Damage[] {
+  const out: Damage[] = []
+  for (const span of spans) {
+    const last = out.at(-1)
+    if (last?.next === span.from) out[out.length - 1] = { from: last.from, next: span.next }
+    else out.push(span)
+  }
+  return out
+}
+
+function split(bytes: Buffer): { batches: Batch[]; isCutShort: boolean } {
+  const batches: Batch[] = []
+  let at = 0
+  while (at + headBytes <= bytes.byteLength) {
     const end = at + lengthEnd + bytes.readInt32BE(at + 8)
-    if (end > bytes.byteLength || end < at + headBytes) return
+    if (end > bytes.byteLength || end < at + headBytes) break
     const batch = bytes.subarray(at, end)
     const first = Number(batch.readBigInt64BE(0))
-    yield { first, next: first + Math.max(batch.readInt32BE(attributesAt + 2), 0) + 1, bytes: batch }
+    batches.push({
+      first,
+      next: first + Math.max(batch.readInt32BE(attributesAt + 2), 0) + 1,
+      bytes: batch,
+    })
     at = end
   }
+  return { batches, isCutShort: at < bytes.byteLength }
 }
 
 /** @returns undefined where the checksum is another. @throws where the records are laid out as they should not be */
 function readBatch({ first, bytes }: Batch): LogRecord[] | undefined {
+  if (bytes.readInt8(magicAt) !== magic) return undefined
   if (bytes.readUInt32BE(checksumAt) !== crc32c(bytes.subarray(attributesAt))) return undefined
   const attributes = bytes.readInt16BE(attributesAt)
   if ((attributes & isControl) !== 0) return []

@@ -59,6 +59,10 @@ export class TailGroup {
   readonly tails = new Set<KafkaTail>()
   /** When a record came last; milliseconds of Date.now(). */
   recordAt = 0
+  /** Failures in a row. */
+  failures = 0
+  /** Since when the user may not read it; milliseconds of Date.now(). */
+  refusedSince: number | undefined
   readonly #onEmpty: () => void
 
   constructor(topic: Topic, onEmpty: () => void) {
@@ -144,6 +148,10 @@ export class Tails {
     for (const group of this.#groups.values()) this.#place(group)
   }
 
+  has(topic: Topic): boolean {
+    return this.#groups.has(topic.id)
+  }
+
   end(topic: Topic, error: FramelogError): void {
     this.#groups.get(topic.id)?.end(error)
   }
@@ -173,7 +181,7 @@ export class Tails {
     if (this.#closed || this.#locating.has(group)) return
     const leader = this.#cluster.isGone(group.topic) ? undefined : this.#cluster.leader(group.topic)
     if (leader === undefined) {
-      void this.#locate(group, 0)
+      void this.#locate(group)
       return
     }
     if (this.#placed.get(group.topic.id) !== leader.key) this.#unplace(group)
@@ -185,9 +193,9 @@ export class Tails {
         cluster: this.#cluster,
         connections: this.#connections,
         pacer: this.#pacer,
-        onMisplaced: (misplaced, failures) => {
+        onMisplaced: misplaced => {
           this.#unplace(misplaced)
-          void this.#locate(misplaced, failures)
+          void this.#locate(misplaced)
         },
       })
       this.#brokers.set(leader.key, broker)
@@ -196,13 +204,13 @@ export class Tails {
   }
 
   /** Waits for the leader, for as long as the topic exists. */
-  async #locate(group: TailGroup, failures: number): Promise<void> {
+  async #locate(group: TailGroup): Promise<void> {
     if (this.#locating.has(group)) return
     this.#locating.add(group)
     this.#unplace(group)
     try {
-      if (failures > 0) {
-        await this.#cluster.pause(Math.min(20 * 2 ** Math.min(failures, 6), 1000))
+      if (group.failures > 0) {
+        await this.#cluster.pause(Math.min(20 * 2 ** Math.min(group.failures, 6), 1000))
         await this.#cluster.refresh([group.topic])
       }
       await this.#cluster.findLeader(group.topic, Number.POSITIVE_INFINITY)

@@ -4,7 +4,6 @@
  * user may do that.
  */
 import { ConfigResourceTypes } from '@platformatic/kafka'
-import { FramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
 import type { Topic } from '../log.ts'
 import { deleteRecordsApi, describeConfigsApi } from './apis.ts'
@@ -12,20 +11,23 @@ import type { Cluster } from './cluster.ts'
 import type { Connections } from './connections.ts'
 import { errorName } from './errors.ts'
 
-/** Milliseconds for which a topic's settings are believed. */
+/** Milliseconds for which a topic's settings are believed, and what is forbidden is not tried again. */
 const settingsAge = 60_000
+const forbiddenFor = 600_000
 /** Milliseconds between two removals in one topic. */
 const trimEvery = 10_000
+/** Milliseconds that the leader waits for its followers. */
 const deleteTimeout = 5000
 const rememberedTopics = 10_000
 
 interface Known {
   /** Milliseconds; undefined where nothing goes by age, or the user may not see it. */
   window: number | undefined
-  /** When it was asked for; milliseconds of Date.now(). */
-  askedAt: number
+  /** When the cluster told it; milliseconds of Date.now(). */
+  toldAt: number
   asking: Promise<void> | undefined
-  trimmedAt: number
+  askAfter: number
+  trimAfter: number
 }
 
 export class Windows {
@@ -34,8 +36,7 @@ export class Windows {
   readonly #onWarning: (line: string) => void
   /** By topic id, the longest unused first. */
   readonly #known = new Map<string, Known>()
-  #mayDescribe = true
-  #mayDelete = true
+  readonly #warned = new Set<string>()
 
   constructor(cluster: Cluster, connections: Connections, onWarning: (line: string) => void) {
     this.#cluster = cluster
@@ -46,15 +47,12 @@ export class Windows {
   /** The time before which records are not served; undefined where all are. */
   async begin(topic: Topic): Promise<Millis | undefined> {
     const known = this.#know(topic)
-    if (known.asking === undefined && Date.now() - known.askedAt > settingsAge && this.#mayDescribe) {
-      const first = known.askedAt === 0
-      known.askedAt = Date.now()
+    if (known.asking === undefined && Date.now() > known.askAfter) {
       known.asking = this.#ask(topic, known).finally(() => {
         known.asking = undefined
       })
-      // What was known before serves meanwhile.
-      if (first) await known.asking
-    } else if (known.asking !== undefined && known.window === undefined) await known.asking
+    }
+    await known.asking
     return this.knownBegin(topic)
   }
 
@@ -64,21 +62,22 @@ export class Windows {
     return window === undefined ? undefined : ((Date.now() - window) as Millis)
   }
 
-  /** Removes what lies before an offset, in the background. */
+  /** Removes what lies before an offset, in the background: only by what the cluster has told of late. */
   trim(topic: Topic, before: Offset): void {
     const known = this.#know(topic)
     const leader = this.#cluster.leader(topic)
-    if (!this.#mayDelete || leader === undefined || Date.now() - known.trimmedAt < trimEvery) return
-    known.trimmedAt = Date.now()
+    const now = Date.now()
+    if (leader === undefined || now < known.trimAfter || now - known.toldAt > settingsAge) return
+    known.trimAfter = now + trimEvery
     const partitions = [{ partitionIndex: 0, offset: BigInt(before) }]
     this.#connections
-      .link(leader, 'lookup')
+      .link(leader, 'trim')
       .request(deleteRecordsApi, [{ name: topic.name, partitions }], deleteTimeout)
       .then(({ topics }) => {
         const code = topics[0]?.partitions[0]?.errorCode ?? 0
         if (errorName(code) !== 'TOPIC_AUTHORIZATION_FAILED') return
-        this.#mayDelete = false
-        this.#onWarning(
+        known.trimAfter = Date.now() + forbiddenFor
+        this.#warn(
           'no right to Delete on topics: what is past RETENTION is not served, and stays on the disks until its segment goes',
         )
       })
@@ -87,12 +86,8 @@ export class Windows {
   }
 
   #know(topic: Topic): Known {
-    const known = this.#known.get(topic.id) ?? {
-      window: undefined,
-      askedAt: 0,
-      asking: undefined,
-      trimmedAt: 0,
-    }
+    const fresh: Known = { window: undefined, toldAt: 0, asking: undefined, askAfter: 0, trimAfter: 0 }
+    const known = this.#known.get(topic.id) ?? fresh
     this.#known.delete(topic.id)
     this.#known.set(topic.id, known)
     for (const id of this.#known.keys()) {
@@ -102,31 +97,38 @@ export class Windows {
     return known
   }
 
+  /** Where there is no answer, what is known stays, and the next question asks again. */
   async #ask(topic: Topic, known: Known): Promise<void> {
     const resource = {
       resourceType: ConfigResourceTypes.TOPIC,
       resourceName: topic.name,
       configurationKeys: ['cleanup.policy', 'retention.ms'],
     }
-    try {
-      const { results } = await this.#cluster.lookup(describeConfigsApi, [resource], false, false)
-      const configs = new Map(results[0]?.configs.map(({ name, value }) => [name, value]))
-      const retention = Number(configs.get('retention.ms') ?? -1)
-      const goes = String(configs.get('cleanup.policy') ?? '').includes('delete')
-      known.window = goes && retention > 0 ? retention : undefined
-      if (errorName(results[0]?.errorCode ?? 0) === 'TOPIC_AUTHORIZATION_FAILED') this.#forbidden()
-    } catch (error) {
-      // Unanswered: what is known stays, and the next question asks again.
-      known.askedAt = 0
-      if (error instanceof FramelogError && error.code === 'LOG_AUTHORIZATION') this.#forbidden()
+    const answer = await this.#cluster
+      .lookup(describeConfigsApi, [resource], false, false)
+      .catch(() => undefined)
+    const result = answer?.results[0]
+    if (result === undefined) return
+    if (errorName(result.errorCode) === 'TOPIC_AUTHORIZATION_FAILED') {
+      known.askAfter = Date.now() + forbiddenFor
+      this.#warn(
+        'no right to DescribeConfigs on topics: what is past their retention is served until brokers remove it',
+      )
     }
+    if (result.errorCode !== 0) return
+    const configs = new Map(result.configs.map(({ name, value }) => [name, value]))
+    const retention = Number(configs.get('retention.ms') ?? -1)
+    const goes = String(configs.get('cleanup.policy') ?? '').includes('delete')
+    // Some write the largest number for "for ever": a time before any clock.
+    const isWindow = goes && retention > 0 && retention < Date.now()
+    known.window = isWindow ? retention : undefined
+    known.toldAt = Date.now()
+    known.askAfter = known.toldAt + settingsAge
   }
 
-  #forbidden(): void {
-    if (!this.#mayDescribe) return
-    this.#mayDescribe = false
-    this.#onWarning(
-      'no right to DescribeConfigs on topics: what is past their retention is served until brokers remove it',
-    )
+  #warn(line: string): void {
+    if (this.#warned.has(line)) return
+    this.#warned.add(line)
+    this.#onWarning(line)
   }
 }
