@@ -108,10 +108,12 @@ export function connectionError(error: unknown, where: string): FramelogError {
     new FramelogError(code, message, { cause: error })
   const ours = chain.find(each => each instanceof FramelogError)
   if (ours !== undefined) return ours
+  const login = chain.findIndex(each => each instanceof AuthenticationError)
   // The library calls every failure during a log-in one of authentication, also a connection that broke.
-  const isBroken = chain.some(each => each instanceof NetworkError || each instanceof TimeoutError)
-  const isAnswered = chain.some(each => each instanceof ResponseError)
-  if (chain.some(each => each instanceof AuthenticationError) && (isAnswered || !isBroken)) {
+  const broke = chain
+    .slice(login + 1)
+    .some(each => each instanceof NetworkError || each instanceof TimeoutError)
+  if (login >= 0 && !broke) {
     return make('LOG_AUTHENTICATION', loginRefused(chain, where))
   }
   for (const each of chain) {
