@@ -3,6 +3,7 @@
  * forms. Closes with one line of counts.
  */
 import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
@@ -10,24 +11,32 @@ import { prepare } from './support/prepare.ts'
 
 const folder = import.meta.dirname
 
-/** Files that may run beside each other, or one at a time: browsers and brokers share the machine's cores. */
+/** How many files run beside each other: brokers and clients mostly wait, browsers want the machine for themselves. */
 interface Batch {
-  readonly concurrency: boolean
+  readonly concurrency: number
   readonly patterns: readonly string[]
 }
 
 /** Fast, and needing nothing that is not in the clone. */
 const fast = ['unit/*.test.ts', 'browser/*.test.ts', 'log/embedded.test.ts']
 const groups: Readonly<Record<string, readonly Batch[]>> = {
-  check: [{ concurrency: true, patterns: fast }],
+  check: [{ concurrency: availableParallelism(), patterns: fast }],
   test: [
-    { concurrency: true, patterns: [...fast, 'log/embedded-*.test.ts', 'container/*.test.ts'] },
+    // The longest first.
     {
-      concurrency: false,
-      patterns: ['log/!(embedded*).test.ts', 'gateway/*.test.ts', 'cli/*.test.ts', 'e2e/*.test.ts'],
+      concurrency: 3,
+      patterns: [
+        'log/kafka-faults.test.ts',
+        'log/!(embedded).test.ts',
+        'gateway/*.test.ts',
+        'cli/*.test.ts',
+        'container/*.test.ts',
+        ...fast,
+      ],
     },
+    { concurrency: 1, patterns: ['e2e/*.test.ts'] },
   ],
-  soak: [{ concurrency: false, patterns: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/*.test.ts'] }],
+  soak: [{ concurrency: 1, patterns: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/*.test.ts'] }],
 }
 
 const [what = 'test'] = process.argv.slice(2)
@@ -52,8 +61,8 @@ async function runBatch(
   const found = patterns.flatMap(pattern => globSync(pattern, { cwd: folder }))
   const stream = run({
     files: [...new Set(found)].map(file => join(folder, file)),
-    concurrency: concurrency || 1,
-    timeout: isSoak ? 3_600_000 : 300_000,
+    concurrency,
+    timeout: isSoak ? 3_600_000 : 600_000,
     env: { ...process.env, ...(isSoak ? { SOAK: '1' } : {}) },
   })
   stream.on('test:pass', ({ details, skip, todo }) => {
