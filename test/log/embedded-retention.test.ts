@@ -142,6 +142,51 @@ describe('the limit of the embedded log', { timeout: 60_000 }, () => {
     while ((await log.append(topic, [record()]).catch(retryable)) === undefined) await turn()
   })
 
+  it('takes no more than it needs where many broadcasts hold a little each', async () => {
+    await using log = await open(newDir(), limit)
+    const topics = await Promise.all(Array.from({ length: 100 }, (_, i) => log.create(`t${i}`, {})))
+    const kept = async (): Promise<number> => {
+      let sum = 0
+      for (const topic of topics) sum += (await keptBytes(log, topic)) / size
+      return sum
+    }
+    for (let i = 0; i < 1000; i++) {
+      const topic = topics[i % topics.length] as Topic
+      await log.append(topic, [record(now + i)]).catch(retryable)
+      if (i > 300) assert.ok((await kept()) > 250, `${await kept()} are left of ${i}`)
+    }
+    const firsts = await Promise.all(topics.map(topic => firstOf(log, topic)))
+    assert.ok(Math.max(...firsts) - Math.min(...firsts) <= 2, `all are as old: ${firsts}`)
+  })
+
+  it('is not full while anything is left that may go, be it all of one time', async () => {
+    await using log = await open(newDir(), limit)
+    const topic = await log.create('a', {})
+    const write = async (): Promise<void> => {
+      for (let i = 0; i < 60; i++) await log.append(topic, [record(now, 60_000)]).catch(retryable)
+    }
+    await Promise.all(Array.from({ length: 30 }, write))
+  })
+
+  it('comes down to a much lower limit without going far below it', async () => {
+    const dir = newDir()
+    const before = await open(dir)
+    const topic = await before.create('a', {})
+    for (let i = 0; i < 40; i++)
+      await before.append(
+        topic,
+        Array.from({ length: 100 }, (_, j) => record(now + i * 100 + j, 5000)),
+      )
+    await before[Symbol.asyncDispose]()
+    await using log = await open(dir, limit)
+    const kept = async (): Promise<number> => 4000 - (await firstOf(log, topic))
+    // A record of 5 KB takes two pages of 4 KiB.
+    while ((await kept()) * 8192 > limit) await turn()
+    const more = [record(now + hour, 5000)]
+    while ((await log.append(topic, more).catch(retryable)) === undefined) await turn()
+    assert.ok((await kept()) * 8192 > limit * 0.75, `${await kept()} are left`)
+  })
+
   it('is full when all that may go is gone, and takes more when a topic is deleted', async () => {
     await using log = await open(newDir(), limit)
     const made: Topic[] = []

@@ -229,7 +229,8 @@ class EmbeddedLog implements Log {
     found.next = next
     found.waitingBytes += bytes
     const written = encoded.map((value, i) => decodeStored(value, (first + i) as Offset))
-    const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0)
+    const newest = { bytes: encoded.at(-1)?.byteLength ?? 0, time: records.at(-1)?.timestamp ?? 0 }
+    const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0, newest)
     try {
       await this.#store.write(room, () => {
         for (const [i, value] of encoded.entries()) this.#store.records.put(keys[i] as Buffer, value)

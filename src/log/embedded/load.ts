@@ -64,6 +64,7 @@ function countSizes(store: Store, number: number, first: number, next: number, s
     if (mark !== undefined) missing.push(mark)
   }
   if (missing.length > 0) storeMarks(store, number, missing)
+  sizes.forget(first, next)
   return sizes
 }
 

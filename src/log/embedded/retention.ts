@@ -2,6 +2,7 @@
  * What may go, goes: records past the age or the size that their topic keeps, and the oldest of all topics where
  * the store is past its limit. The newest record of a topic stays: it tells which offset comes next.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import { FramelogError } from '../../errors.ts'
 import { markKey, recordKey } from './layout.ts'
 import type { Store } from './store.ts'
@@ -14,6 +15,8 @@ const makeRoomAt = 15 / 16
 const makeRoomTo = 14 / 16
 /** Milliseconds for which it stays known which records are too old, at most; a tenth of a shorter retention. */
 const lookEvery = 1000
+/** Topics looked at in one turn. */
+const lookedAtOnce = 100
 /** What a record takes in pages besides its bytes: a node, and a page that is half used. */
 const pageOverhead = 2048
 
@@ -134,7 +137,9 @@ export class Retention implements Disposable {
 
   async #trim(): Promise<void> {
     const topics = [...this.#options.topics()].filter(({ stored }) => !stored.compact)
-    for (const topic of topics) {
+    for (const [i, topic] of topics.entries()) {
+      if (i % lookedAtOnce === lookedAtOnce - 1) await turn()
+      if (this.#isClosed()) return
       const { retention, retentionBytes } = topic.stored
       if (retention !== undefined) topic.moveFirst(this.#options.offsetAt(topic, Date.now() - retention))
       if (retentionBytes !== undefined) topic.moveFirst(topic.sizes.offsetFor(retentionBytes))
@@ -143,19 +148,35 @@ export class Retention implements Disposable {
     const { limit } = this.#options
     if (limit === undefined || this.#isClosed()) return
     this.#countUsed()
-    while (this.#used > limit * makeRoomAt) {
-      const before = this.#used
-      const time = oldestTimeFor(topics, this.#used - limit * makeRoomTo)
-      for (const topic of topics) topic.moveFirst(this.#options.offsetAt(topic, time))
-      await this.#removeHidden(topics)
-      if (this.#isClosed()) return
-      this.#countUsed()
-      if (this.#used >= before) {
+    // What records take in pages is not known of each: what went is measured, and more goes where it was too little.
+    for (let urge = 1; this.#used > limit * makeRoomAt; ) {
+      const held = topics.reduce((sum, { sizes }) => sum + sizes.bytes, 0)
+      const removable = bytesBefore(topics, Number.POSITIVE_INFINITY)
+      const part = (this.#used - limit * makeRoomTo) / this.#used
+      const wanted = Math.min(part * held, removable / 2) * urge
+      const hasMoved = this.#moveFirsts(topics, timeOf(topics, wanted))
+      if (!hasMoved && wanted >= removable) {
         this.#exhausted = Date.now()
         return
       }
+      urge = hasMoved ? 1 : urge * 2
+      if (!hasMoved) continue
+      await this.#removeHidden(topics)
+      if (this.#isClosed()) return
+      this.#countUsed()
     }
     this.#exhausted = 0
+  }
+
+  /** @returns whether anything may go that was there before */
+  #moveFirsts(topics: readonly EmbeddedTopic[], time: number): boolean {
+    let hasMoved = false
+    for (const topic of topics) {
+      const before = topic.first
+      topic.moveFirst(this.#options.offsetAt(topic, time))
+      if (topic.first > before) hasMoved = true
+    }
+    return hasMoved
   }
 
   #isClosed(): boolean {
@@ -170,7 +191,7 @@ export class Retention implements Disposable {
     for (const topic of hidden) {
       const { number } = topic.stored
       const to = topic.first
-      const marked = topic.sizes.forget(to)
+      const marked = topic.sizes.forget(to, topic.next)
       await store.remove(store.marks, markKey(number, 0), markKey(number, Math.min(marked, to)))
       await store.remove(store.records, recordKey(number, 0), recordKey(number, to))
       topic.removed = to
@@ -178,16 +199,24 @@ export class Retention implements Disposable {
   }
 }
 
-/** A time up to which the oldest records of all topics make up so many bytes; past all of them where there are fewer. */
-function oldestTimeFor(topics: readonly EmbeddedTopic[], bytes: number): number {
-  const parts = topics.flatMap(({ sizes: { marks } }) =>
-    marks.slice(1).map((mark, i) => ({ time: mark.time, bytes: mark.before - (marks[i]?.before ?? 0) })),
-  )
-  parts.sort((a, b) => a.time - b.time)
-  let sum = 0
-  for (const part of parts) {
-    sum += part.bytes
-    if (sum >= bytes) return part.time
+const bytesBefore = (topics: readonly EmbeddedTopic[], time: number): number =>
+  topics.reduce((sum, { sizes }) => sum + sizes.bytesBefore(time), 0)
+
+/** A time before which all topics hold so many bytes, about; one past the newest record where they do not. */
+function timeOf(topics: readonly EmbeddedTopic[], bytes: number): number {
+  let low = Number.MAX_SAFE_INTEGER
+  let high = 0
+  for (const { sizes } of topics) {
+    const [oldest, newest] = sizes.times
+    // Marks are not checked: a wild one does not lead this astray for ever.
+    if (!Number.isSafeInteger(newest) || !Number.isSafeInteger(Math.floor(oldest))) continue
+    low = Math.min(low, Math.floor(oldest))
+    high = Math.max(high, newest + 1)
   }
-  return Number.MAX_SAFE_INTEGER
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if (bytesBefore(topics, middle) >= bytes) high = middle
+    else low = middle + 1
+  }
+  return high
 }
