@@ -102,9 +102,9 @@ export interface Log extends AsyncDisposable {
 
   /**
    * Appends all records or none, in one piece. Calls for one topic land in the order in which they were made,
-   * also while earlier ones are under way. Where one fails, all later ones of that topic fail that are made
-   * before the turn in which it rejects is over: nothing lands behind a hole that nobody knows of. A retry inside may write records twice; readers follow the rule of
-   * `docs/record-format.md`.
+   * also while earlier ones are under way. A retry inside may write records twice; readers follow the rule of
+   * `docs/record-format.md`. Where an append fails, all later ones of that topic made before its rejection was told
+   * fail too: whoever learns of it too late has made no hole.
    * @returns the offset of the first
    * @throws LOG_OVERLOADED at once where too much is waiting; FRAME_TOO_LARGE, TOPIC_NOT_FOUND, LOG_FULL,
    *   LOG_UNREACHABLE. After an error the records may or may not be in the log.
@@ -118,7 +118,7 @@ export interface Log extends AsyncDisposable {
   offsetAt(topic: Topic, time: Millis): Promise<Offset>
 
   /**
-   * Reads what is there, without waiting for more; at least one record where there is one.
+   * Reads what is there, without waiting for more; at least one record where there is one, or what is damaged of it.
    * @param maxBytes of values, about; a single larger record still comes whole
    * @throws OFFSET_OUT_OF_RANGE where `from` lies before the first record or past the end; TOPIC_NOT_FOUND
    */

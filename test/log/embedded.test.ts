@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import { millis, offset } from '../../src/units.ts'
 import { logContract } from './contract.ts'
+import { TailReader } from './tail-reader.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'framelog-embedded-'))
 after(() => rmSync(root, { recursive: true, force: true }))
@@ -66,5 +68,55 @@ describe('the embedded log', { timeout: 30_000 }, () => {
     await log.append(watched, [record(1), record(2)])
     while ((await log.bounds(watched)).first < 1) await turn()
     assert.deepEqual(await log.bounds(topic), { first: 0, next: 2 })
+  })
+
+  it('lets nothing in behind what it refused, until whoever made that can have heard of it', async () => {
+    await using log = await openEmbeddedLog({
+      dir: mkdtempSync(join(root, 'refused-')),
+      maxWaitingBytes: 100_000,
+    })
+    const topic = await log.create('a', {})
+    const sized = (bytes: number) => ({ ...record(1), value: randomBytes(bytes) })
+    const results = [1000, 200_000, 1000, 1000].map(bytes => log.append(topic, [sized(bytes)]))
+    const codes = await Promise.all(results.map(result => result.catch(error => error.code)))
+    assert.deepEqual(codes, [0, 'LOG_OVERLOADED', 'LOG_OVERLOADED', 'LOG_OVERLOADED'])
+    assert.deepEqual(await log.bounds(topic), { first: 0, next: 1 })
+    assert.equal(await log.append(topic, [sized(1000)]), 1)
+    // However late in the same turn its maker hears.
+    const chain = log
+      .append(topic, [sized(200_000)])
+      .then(() => {})
+      .finally(async () => {})
+      .finally(async () => {})
+      .catch(() => log.append(topic, [sized(1000)]))
+    await assert.rejects(chain, { code: 'LOG_OVERLOADED' })
+    await turn()
+    assert.equal(await log.append(topic, [sized(1000)]), 2)
+  })
+
+  it('ends a tail whose receiver throws, and goes on with the others and with appends', async () => {
+    await using log = await open(mkdtempSync(join(root, 'throwing-')))
+    const topic = await log.create('a', {})
+    await log.append(topic, [record(1)])
+    const ends: string[] = []
+    for (const at of [1, 2]) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      log.tail(topic, offset(0), {
+        onChunk: chunk => {
+          if (chunk.next >= at) throw new Error('a fault of the receiver')
+        },
+        onEnd: error => {
+          ends.push(error.code)
+          resolve()
+        },
+      })
+      using other = new TailReader(log, topic, offset(0))
+      await other.until(1)
+      if (at === 2) await log.append(topic, [record(2)])
+      await promise
+      await other.until(at)
+    }
+    assert.deepEqual(ends, ['INTERNAL', 'INTERNAL'])
+    assert.equal(await log.append(topic, [record(3)]), 2)
   })
 })

@@ -21,22 +21,15 @@ import type {
   Topic,
   TopicOptions,
 } from '../log.ts'
-import {
-  decodeIntact,
-  decodeStored,
-  encodeMark,
-  encodeRecord,
-  markKey,
-  offsetOfKey,
-  recordKey,
-  timestampOfStored,
-} from './layout.ts'
+import { decodeStored, encodeMark, encodeRecord, markKey, recordKey } from './layout.ts'
 import { loadTopic } from './load.ts'
 import { lockDirectory } from './lock.ts'
+import { readChunk, searchTime } from './reading.ts'
 import { reconcile } from './reconcile.ts'
 import { prepareStore } from './recover.ts'
 import { Retention } from './retention.ts'
-import { markStep } from './sizes.ts'
+import type { Taken } from './room.ts'
+import { type Mark, markStep } from './sizes.ts'
 import { markFile, readState, type State, StateWriter } from './state.ts'
 import { Store, type Sync, storeFile } from './store.ts'
 import type { EmbeddedTopic, StoredTopic } from './topic.ts'
@@ -117,6 +110,16 @@ function makeDirectory(dir: string): void {
 export const isCommitEcho = (reason: unknown): boolean =>
   reason instanceof Error && ('commitError' in reason || /[\\/]lmdb[\\/]/.test(reason.stack ?? ''))
 
+/** An append that is on its way. */
+interface Admitted {
+  readonly first: number
+  readonly next: number
+  readonly entries: readonly { readonly key: Buffer; readonly value: Buffer }[]
+  readonly bytes: number
+  readonly mark: Mark | undefined
+  readonly room: Taken
+}
+
 class EmbeddedLog implements Log {
   readonly #store: Store
   readonly #lock: AsyncDisposable
@@ -148,7 +151,7 @@ class EmbeddedLog implements Log {
     this.#retention = new Retention({
       store,
       topics: () => this.#topics.values(),
-      offsetAt: (topic, time) => this.#search(topic, time),
+      offsetAt: (topic, time) => searchTime(store, topic, time),
       limit: options.limit,
       every: options.trimEvery ?? 30_000,
       onMove: () => this.saveState(),
@@ -211,43 +214,16 @@ class EmbeddedLog implements Log {
 
   async append(topic: Topic, records: readonly NewRecord[]): Promise<Offset> {
     const found = this.#get(topic)
-    const { number, compact } = found.stored
-    const first = found.next
-    if (records.length === 0) return first as Offset
-    const keys = records.map((_, i) => recordKey(number, first + i))
-    const encoded = records.map((record, i) => encodeRecord(record, keys[i] as Buffer))
-    const bytes = encoded.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    if (found.waitingBytes + bytes > this.#maxWaitingBytes) {
-      throw new FramelogError(
-        'LOG_OVERLOADED',
-        `${found.waitingBytes} bytes of ${topic.name} wait for the disk`,
-      )
-    }
-    if (!compact) this.#retention.admit(records.length, bytes)
-    const room = this.#store.makeRoom(records.length, bytes)
-    const next = first + records.length
-    found.next = next
-    found.waitingBytes += bytes
-    const written = encoded.map((value, i) => decodeStored(value, (first + i) as Offset))
-    const newest = { bytes: encoded.at(-1)?.byteLength ?? 0, time: records.at(-1)?.timestamp ?? 0 }
-    const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0, newest)
+    found.checkRefusal()
+    if (records.length === 0) return found.next as Offset
+    let admitted: Admitted
     try {
-      await this.#store.write(room, () => {
-        for (const [i, value] of encoded.entries()) this.#store.records.put(keys[i] as Buffer, value)
-        if (mark !== undefined) this.#store.marks.put(markKey(number, mark.offset), encodeMark(mark))
-        if (compact) this.#supersede(found, written)
-      })
+      admitted = this.#admit(found, records)
     } catch (error) {
-      found.waitingBytes -= bytes
-      found.sizes.settled(mark, bytes, false)
-      await found.settled(first, next, [])
+      found.refuse(toFramelogError(error))
       throw error
     }
-    found.sizes.settled(mark, bytes, true)
-    await found.settled(first, next, written)
-    found.waitingBytes -= bytes
-    this.#retention.afterAppend(found)
-    return first as Offset
+    return this.#commit(found, admitted)
   }
 
   async bounds(topic: Topic): Promise<Bounds> {
@@ -257,7 +233,7 @@ class EmbeddedLog implements Log {
 
   async offsetAt(topic: Topic, time: Millis): Promise<Offset> {
     const found = this.#get(topic)
-    return Math.max(this.#first(found), this.#search(found, time)) as Offset
+    return Math.max(this.#first(found), searchTime(this.#store, found, time)) as Offset
   }
 
   async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
@@ -298,30 +274,59 @@ class EmbeddedLog implements Log {
     await this.#lock[Symbol.asyncDispose]()
   }
 
-  #read(found: EmbeddedTopic, from: Offset, maxBytes: number): Chunk {
-    this.#get(found.topic)
-    const { number } = found.stored
-    const first = this.#first(found)
-    if (from < first || from > found.end) {
+  /** @throws FramelogError LOG_OVERLOADED, LOG_FULL, LOG_FAILED */
+  #admit(found: EmbeddedTopic, records: readonly NewRecord[]): Admitted {
+    const { number, compact } = found.stored
+    const first = found.next
+    const entries = records.map((record, i) => {
+      const key = recordKey(number, first + i)
+      return { key, value: encodeRecord(record, key) }
+    })
+    const bytes = entries.reduce((sum, { value }) => sum + value.byteLength, 0)
+    if (found.waitingBytes + bytes > this.#maxWaitingBytes) {
       throw new FramelogError(
-        'OFFSET_OUT_OF_RANGE',
-        `Offset ${from} is not in ${first} to ${found.end} of ${found.topic.name}`,
+        'LOG_OVERLOADED',
+        `${found.waitingBytes} bytes of ${found.topic.name} wait for the disk`,
       )
     }
-    const records: LogRecord[] = []
-    let bytes = 0
-    const range = { start: recordKey(number, from), end: recordKey(number, found.end) }
-    for (const { key, value } of this.#store.records.getRange(range)) {
-      // The store lends the bytes until its next read; the record owns this copy.
-      const record = decodeIntact(key, Buffer.from(new Uint8Array(value).buffer))
-      if (records.length > 0 && bytes + record.value.byteLength > maxBytes) {
-        return { records, next: record.offset, end: found.end as Offset }
-      }
-      bytes += record.value.byteLength
-      records.push(record)
-      if (bytes >= maxBytes) return { records, next: (record.offset + 1) as Offset, end: found.end as Offset }
-    }
-    return { records, next: found.end as Offset, end: found.end as Offset }
+    if (!compact) this.#retention.admit(records.length, bytes)
+    const room = this.#store.makeRoom(records.length, bytes)
+    found.next = first + records.length
+    found.waitingBytes += bytes
+    const newest = { bytes: entries.at(-1)?.value.byteLength ?? 0, time: records.at(-1)?.timestamp ?? 0 }
+    const mark = compact ? undefined : found.sizes.count(first, bytes, records[0]?.timestamp ?? 0, newest)
+    return { first, next: found.next, entries, bytes, mark, room }
+  }
+
+  async #commit(
+    found: EmbeddedTopic,
+    { first, next, entries, bytes, mark, room }: Admitted,
+  ): Promise<Offset> {
+    const { number, compact } = found.stored
+    const written = entries.map(({ value }, i) => decodeStored(value, (first + i) as Offset))
+    const error = await this.#store
+      .write(room, () => {
+        for (const { key, value } of entries) this.#store.records.put(key, value)
+        if (mark !== undefined) this.#store.marks.put(markKey(number, mark.offset), encodeMark(mark))
+        if (compact) this.#supersede(found, written)
+      })
+      .then(() => undefined, toFramelogError)
+    const isStored = error === undefined
+    if (compact) for (const { key, offset } of written) found.keys.settled(key, offset, isStored)
+    const failure = await found.settled(
+      isStored ? { first, next, records: written } : { first, next, records: [], error },
+    )
+    found.waitingBytes -= bytes
+    found.sizes.settled(mark, bytes, failure === undefined)
+    if (failure !== undefined) throw failure
+    this.#retention.afterAppend(found)
+    return first as Offset
+  }
+
+  #read(found: EmbeddedTopic, from: Offset, maxBytes: number): Chunk {
+    this.#get(found.topic)
+    this.#retention.hideOld(found)
+    return readChunk(this.#store, found, from, maxBytes)
   }
 
   #currentState(): State {
@@ -341,30 +346,10 @@ class EmbeddedLog implements Log {
     return found.first as Offset
   }
 
-  /** The first offset whose record is not older than a time, else the end. Timestamps rise within a topic. */
-  #search(found: EmbeddedTopic, time: number): number {
-    const { number } = found.stored
-    let low = found.first
-    let high = found.end
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const [entry] = this.#store.records.getRange({
-        start: recordKey(number, middle),
-        end: recordKey(number, high),
-        limit: 1,
-      })
-      if (entry !== undefined && timestampOfStored(entry.value) < time) low = offsetOfKey(entry.key) + 1
-      else high = middle
-    }
-    return low
-  }
-
   #supersede(found: EmbeddedTopic, written: readonly LogRecord[]): void {
-    for (const { key, offset } of written) {
-      const older = found.offsetOfKey.get(key)
-      if (older !== undefined) this.#store.records.remove(recordKey(found.stored.number, older))
-      found.offsetOfKey.set(key, offset)
-    }
+    for (const { key, offset } of written)
+      for (const older of found.keys.put(key, offset))
+        this.#store.records.remove(recordKey(found.stored.number, older))
   }
 
   #load(name: string, stored: StoredTopic): EmbeddedTopic {

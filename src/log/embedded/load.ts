@@ -19,14 +19,19 @@ export function loadTopic(store: Store, name: string, stored: StoredTopic, step:
   const { number, compact } = stored
   const { first, next } = boundsOf(store.records, number)
   const sizes = compact ? new TopicSizes(step) : countSizes(store, number, first, next, step)
-  const topic = new EmbeddedTopic({ name, id: stored.id }, stored, compact ? 0 : first, next, sizes)
+  const undo = async (from: number, to: number): Promise<void> => {
+    await store.remove(store.records, recordKey(number, from), recordKey(number, to))
+    await store.remove(store.marks, markKey(number, from), markKey(number, to))
+  }
+  const topic = new EmbeddedTopic({ name, id: stored.id }, stored, compact ? 0 : first, next, sizes, undo)
   if (compact) {
     for (const { key, value } of store.records.getRange({
       start: recordKey(number, 0),
       end: recordKey(number, next),
     })) {
       const { key: name, offset } = decodeIntact(key, Buffer.from(value))
-      topic.offsetOfKey.set(name, offset)
+      topic.keys.put(name, offset)
+      topic.keys.settled(name, offset, true)
     }
   }
   return topic

@@ -2,7 +2,9 @@
 import type { FramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
 import type { Chunk, LogRecord, TailSink, Topic } from '../log.ts'
+import { KeyOffsets } from './keys.ts'
 import type { TopicSizes } from './sizes.ts'
+import { EmbeddedTail } from './tail.ts'
 
 export interface StoredTopic {
   readonly id: string
@@ -15,10 +17,16 @@ export interface StoredTopic {
   readonly retentionBytes?: number
 }
 
-interface Commit {
+export interface Commit {
+  readonly first: number
   readonly next: number
   readonly records: readonly LogRecord[]
-  readonly resolve: () => void
+  /** Why it is not in the store. */
+  readonly error?: FramelogError
+}
+
+interface SettledCommit extends Commit {
+  readonly resolve: (failure: FramelogError | undefined) => void
 }
 
 export class EmbeddedTopic {
@@ -37,13 +45,24 @@ export class EmbeddedTopic {
   readonly sizes: TopicSizes
   /** Bytes of appends that are not committed yet. */
   waitingBytes = 0
-  /** Compact topics only: the offset that holds each key. */
-  readonly offsetOfKey = new Map<string, number>()
+  /** Compact topics only. */
+  readonly keys = new KeyOffsets()
   readonly #tails = new Set<EmbeddedTail>()
   /** Commits that were told of before an earlier one, by their first offset; `waitingBytes` bounds them. */
-  readonly #settled = new Map<number, Commit>()
+  readonly #settled = new Map<number, SettledCommit>()
+  /** Takes what lies between two offsets out of the store again. */
+  readonly #undo: (first: number, next: number) => Promise<void>
+  #refusal: FramelogError | undefined
+  #isUndoing = false
 
-  constructor(topic: Topic, stored: StoredTopic, first: number, next: number, sizes: TopicSizes) {
+  constructor(
+    topic: Topic,
+    stored: StoredTopic,
+    first: number,
+    next: number,
+    sizes: TopicSizes,
+    undo: (first: number, next: number) => Promise<void>,
+  ) {
     this.topic = topic
     this.stored = stored
     this.first = first
@@ -51,6 +70,7 @@ export class EmbeddedTopic {
     this.next = next
     this.end = next
     this.sizes = sizes
+    this.#undo = undo
   }
 
   /** Hides what lies before an offset, never the newest record, and never shows again what was hidden. */
@@ -59,23 +79,78 @@ export class EmbeddedTopic {
   }
 
   /**
-   * A commit is done, or has failed and leaves a hole. The store commits in order and tells of it in any: what is told
-   * early waits for what was appended before it.
-   * @returns when all up to it have been told of
+   * An append failed: no later one gets in until whoever made it can have heard. Else a publisher whose frame was
+   * refused would have the next ones in the log, and nobody would know of the hole.
    */
-  settled(first: number, next: number, records: readonly LogRecord[]): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#settled.set(first, { next, records, resolve })
-    for (let commit = this.#settled.get(this.end); commit; commit = this.#settled.get(this.end)) {
-      this.#settled.delete(this.end)
-      if (commit.records.length === 0 && this.first === this.end && !this.stored.compact)
-        this.first = commit.next
-      this.end = commit.next
-      const chunk: Chunk = { records: commit.records, next: this.end as Offset, end: this.end as Offset }
-      if (commit.records.length > 0) for (const tail of this.#tails) tail.offer(chunk)
-      commit.resolve()
-    }
+  refuse(error: FramelogError): void {
+    this.#refusal = error
+    // Promises tell of it in this turn's microtasks, however many lie between; a tick out of one comes behind them all.
+    queueMicrotask(() =>
+      process.nextTick(() => {
+        if (!this.#isUndoing && this.#refusal === error) this.#refusal = undefined
+      }),
+    )
+  }
+
+  /** @throws FramelogError what an earlier append failed with */
+  checkRefusal(): void {
+    if (this.#refusal !== undefined) throw this.#refusal
+  }
+
+  /**
+   * A commit is done, or has failed and leaves a hole. The store commits in order and tells of it in any: what is told
+   * early waits for what was appended before it. What was appended behind one that failed fails with it, and is taken
+   * out of the store again.
+   * @returns why it failed, once all up to it have been told of
+   */
+  settled(commit: Commit): Promise<FramelogError | undefined> {
+    const { promise, resolve } = Promise.withResolvers<FramelogError | undefined>()
+    this.#settled.set(commit.first, { ...commit, resolve })
+    if (!this.#isUndoing) this.#advance()
     return promise
+  }
+
+  #advance(): void {
+    for (let commit = this.#settled.get(this.end); commit; commit = this.#settled.get(this.end)) {
+      if (commit.error !== undefined) {
+        void this.#fail(commit.error)
+        return
+      }
+      this.#settled.delete(this.end)
+      this.#show(commit.next, commit.records)
+      commit.resolve(undefined)
+    }
+  }
+
+  /** From here on nothing gets in; when all that is under way has settled, it has failed. */
+  async #fail(error: FramelogError): Promise<void> {
+    this.#refusal = error
+    const failed: SettledCommit[] = []
+    let at = this.end
+    for (let commit = this.#settled.get(at); commit; commit = this.#settled.get(at)) {
+      failed.push(commit)
+      at = commit.next
+    }
+    if (at !== this.next) return
+    const stored = failed.filter(commit => commit.error === undefined)
+    const [first] = stored
+    // Of a compact topic an older record would be gone with the one that took its place; its order tells nothing.
+    if (first !== undefined && !this.stored.compact) {
+      this.#isUndoing = true
+      await this.#undo(first.first, at).catch(() => {})
+      this.#isUndoing = false
+    }
+    this.#settled.clear()
+    this.#show(at, this.stored.compact ? stored.flatMap(({ records }) => records) : [])
+    for (const { resolve } of failed) resolve(error)
+    this.refuse(error)
+  }
+
+  #show(next: number, records: readonly LogRecord[]): void {
+    if (records.length === 0 && this.first === this.end && !this.stored.compact) this.first = next
+    this.end = next
+    const chunk: Chunk = { records, next: next as Offset, end: next as Offset }
+    for (const tail of [...this.#tails]) tail.offer(chunk)
   }
 
   follow(from: Offset, sink: TailSink, readAt: (from: Offset) => Chunk): EmbeddedTail {
@@ -87,61 +162,5 @@ export class EmbeddedTopic {
 
   finish(error: FramelogError): void {
     for (const tail of [...this.#tails]) tail.finish(error)
-  }
-}
-
-/**
- * Reads from the store until it has caught up, then takes committed records as they come.
- * Reading goes chunk by chunk, each in a turn of its own, so that a deep tail holds up nobody.
- */
-export class EmbeddedTail {
-  #next: Offset
-  #state: 'reading' | 'live' | 'closed' = 'reading'
-  readonly #sink: TailSink
-  readonly #readAt: (from: Offset) => Chunk
-  readonly #onClose: () => void
-
-  constructor(from: Offset, sink: TailSink, readAt: (from: Offset) => Chunk, onClose: () => void) {
-    this.#next = from
-    this.#sink = sink
-    this.#readAt = readAt
-    this.#onClose = onClose
-  }
-
-  start(): void {
-    setImmediate(() => this.#read())
-  }
-
-  /** A commit happened. While reading, the store has it too, and the reading meets it there. */
-  offer(chunk: Chunk): void {
-    if (this.#state !== 'live') return
-    this.#next = chunk.next
-    this.#sink.onChunk(chunk)
-  }
-
-  finish(error: FramelogError): void {
-    if (this.#state === 'closed') return
-    this.close()
-    setImmediate(() => this.#sink.onEnd(error))
-  }
-
-  close(): void {
-    this.#state = 'closed'
-    this.#onClose()
-  }
-
-  #read(): void {
-    if (this.#state !== 'reading') return
-    let chunk: Chunk
-    try {
-      chunk = this.#readAt(this.#next)
-    } catch (error) {
-      this.finish(error as FramelogError)
-      return
-    }
-    this.#next = chunk.next
-    if (chunk.next >= chunk.end) this.#state = 'live'
-    if (chunk.records.length > 0) this.#sink.onChunk(chunk)
-    if (this.#state === 'reading') this.start()
   }
 }
