@@ -4,6 +4,7 @@
  * another time has other keys or counts, and a record that is not of its place fails its checksum.
  */
 import { isIntact } from './layout.ts'
+import type { Pace } from './pace.ts'
 import {
   branchNodes,
   headerSize,
@@ -26,9 +27,9 @@ class Fault extends Error {}
 const deepest = 32
 
 /** @returns undefined where all is sound, else what is wrong */
-export function findFault(pages: PageFile, meta: Meta): string | undefined {
+export async function findFault(pages: PageFile, meta: Meta, pace: Pace): Promise<string | undefined> {
   try {
-    new Check(pages, meta).run()
+    await new Check(pages, meta, pace).run()
     return undefined
   } catch (error) {
     if (error instanceof Fault) return error.message
@@ -58,30 +59,36 @@ const byNumber: Compare = (a, b) => u64(a, 0) - u64(b, 0)
 class Check {
   readonly #pages: PageFile
   readonly #meta: Meta
+  readonly #pace: Pace
   /** A bit for each page in use. */
   readonly #used: Uint8Array
 
-  constructor(pages: PageFile, meta: Meta) {
+  constructor(pages: PageFile, meta: Meta, pace: Pace) {
     this.#pages = pages
+    this.#pace = pace
     this.#meta = meta
     if (meta.lastPage > 2 ** 36) throw new Fault(`${meta.lastPage} pages`)
     this.#used = new Uint8Array(Math.ceil((meta.lastPage + 1) / 8))
   }
 
-  run(): void {
-    this.#tree(this.#meta.main, byBytes, node => this.#named(node))
+  async run(): Promise<void> {
+    const named: Node[] = []
+    await this.#tree(this.#meta.main, byBytes, node => {
+      named.push(node)
+    })
+    for (const node of named) await this.#named(node)
     const free: Buffer[] = []
-    this.#tree(this.#meta.free, byNumber, node => {
+    await this.#tree(this.#meta.free, byNumber, node => {
       free.push(this.#value(node))
     })
     for (const list of free) this.#freePages(list)
   }
 
-  #named(node: Node): void {
+  async #named(node: Node): Promise<void> {
     if ((node.flags & nodeFlags.tree) === 0 || node.data.length < 48)
       throw new Fault('no tree in the main tree')
     const name = node.key.toString('latin1').replace('\0', '')
-    this.#tree(treeRoot(node.data, 0), byBytes, entry => {
+    await this.#tree(treeRoot(node.data, 0), byBytes, entry => {
       const value = this.#value(entry)
       if (name === 'records' && (entry.key.length !== 12 || !isIntact(entry.key, value)))
         throw new Fault(`a record that is not what was written, under ${entry.key.toString('hex')}`)
@@ -91,7 +98,7 @@ class Check {
     })
   }
 
-  #tree(tree: TreeRoot, compare: Compare, onEntry: (node: Node) => void): void {
+  async #tree(tree: TreeRoot, compare: Compare, onEntry: (node: Node) => void): Promise<void> {
     const counts: Counts = { branch: 0, leaf: 0, overflow: 0, entries: 0 }
     const entry = (node: Node): void => {
       counts.entries += 1
@@ -100,7 +107,7 @@ class Check {
     }
     if (tree.root !== undefined) {
       if (tree.depth > deepest) throw new Fault(`a tree of depth ${tree.depth}`)
-      this.#page(tree.root, tree.depth, undefined, undefined, compare, counts, entry)
+      await this.#page(tree.root, tree.depth, undefined, undefined, compare, counts, entry)
     }
     const isAsCounted =
       counts.branch === tree.branchPages &&
@@ -110,7 +117,7 @@ class Check {
     if (!isAsCounted) throw new Fault(`a tree with ${counts.entries} entries of ${tree.entries}`)
   }
 
-  #page(
+  async #page(
     number: number,
     depth: number,
     low: Buffer | undefined,
@@ -118,10 +125,11 @@ class Check {
     compare: Compare,
     counts: Counts,
     onEntry: (node: Node) => void,
-  ): void {
+  ): Promise<void> {
     const page = this.#pages.page(number)
     if (page === undefined) throw new Fault(`the file ends before page ${number}`)
     this.#use(number, 1)
+    this.#pace.add(page.length)
     const header = pageHeader(page)
     const kind = depth === 1 ? pageFlags.leaf : pageFlags.branch
     if (header.page !== number || header.flags !== kind || header.transaction > this.#meta.transaction)
@@ -134,7 +142,7 @@ class Check {
         const from = i === 0 ? low : key
         if (i > 0) this.#ordered(low, key, high, compare, number)
         const to = nodes[i + 1]?.key ?? high
-        this.#page(child, depth - 1, from, to, compare, counts, onEntry)
+        await this.#page(child, depth - 1, from, to, compare, counts, onEntry)
       }
       return
     }
@@ -148,6 +156,7 @@ class Check {
         throw new Fault(`a key twice in ${number}`)
       from = node.key
       onEntry(node)
+      if (this.#pace.isDue) await this.#pace.turn()
     }
   }
 
@@ -179,6 +188,7 @@ class Check {
     const value = isThere ? this.#pages.read(position + headerSize, node.size) : undefined
     if (value === undefined) throw new Fault(`a value is missing at page ${page}`)
     this.#use(page, pages)
+    this.#pace.add(value.length)
     return value
   }
 

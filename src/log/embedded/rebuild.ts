@@ -1,5 +1,6 @@
 /** Builds a store anew from the records that are left in a damaged one: of each topic the longest run without a hole. */
 import { decodeStored, encodeMark, markKey, offsetOfKey, recordKey, timestampOfStored } from './layout.ts'
+import { Pace } from './pace.ts'
 import { PageFile } from './pages.ts'
 import { Places } from './places.ts'
 import { type Found, readIntact, scan } from './salvage.ts'
@@ -23,9 +24,13 @@ export async function rebuild(
   path: string,
   target: string,
   state: State | undefined,
+  warn: (line: string) => void,
 ): Promise<Rebuilt> {
   using pages = new PageFile(path)
-  const found = scan(pages)
+  const pace = (what: string): Pace =>
+    new Pace(pages.size, part => warn(`${part} % of the damaged store in ${dir} are ${what}`))
+  const found = await scan(pages, pace('searched for records'))
+  const [choosing, copying] = [pace('read'), pace('written anew')]
   const topics = topicsOf(found, state)
   const last = Math.max(state?.last ?? 0, found.last)
   const store = new Store(dir, target, 'commit')
@@ -40,9 +45,9 @@ export async function rebuild(
       const places = found.places.get(topic.stored.number) ?? new Places()
       places.tidy()
       const choice = topic.stored.compact
-        ? newestOfKeys(pages, topic, places)
-        : longestRun(pages, topic, places)
-      await copy(pages, store, topic, places, choice.indexes)
+        ? await newestOfKeys(pages, topic, places, choosing)
+        : await longestRun(pages, topic, places, choosing)
+      await copy(pages, store, topic, places, choice.indexes, copying)
       kept += choice.indexes.length
       left += choice.left
     }
@@ -66,12 +71,14 @@ interface Choice {
   readonly left: number
 }
 
-function longestRun(pages: PageFile, topic: KnownTopic, places: Places): Choice {
+async function longestRun(pages: PageFile, topic: KnownTopic, places: Places, pace: Pace): Promise<Choice> {
   let best: number[] = []
   let run: number[] = []
   let whole = 0
   let next = -1
-  for (const { index, offset } of intact(pages, topic, places)) {
+  for (const { index, offset, bytes } of intact(pages, topic, places)) {
+    pace.add(bytes.length)
+    if (pace.isDue) await pace.turn()
     whole += 1
     if (offset !== next) run = []
     run.push(index)
@@ -81,9 +88,11 @@ function longestRun(pages: PageFile, topic: KnownTopic, places: Places): Choice 
   return { indexes: best, left: whole - best.length }
 }
 
-function newestOfKeys(pages: PageFile, topic: KnownTopic, places: Places): Choice {
+async function newestOfKeys(pages: PageFile, topic: KnownTopic, places: Places, pace: Pace): Promise<Choice> {
   const newest = new Map<string, number>()
   for (const { index, offset, bytes } of intact(pages, topic, places)) {
+    pace.add(bytes.length)
+    if (pace.isDue) await pace.turn()
     const { key } = decodeStored(bytes, offsetOfKey(recordKey(topic.stored.number, offset)))
     newest.set(key, index)
   }
@@ -113,6 +122,7 @@ async function copy(
   { stored }: KnownTopic,
   places: Places,
   indexes: readonly number[],
+  pace: Pace,
 ): Promise<void> {
   const { number, compact } = stored
   const sizes = new TopicSizes(markStep(stored.retentionBytes))
@@ -136,6 +146,8 @@ async function copy(
     if (value === undefined) throw new Error('The damaged store changes while it is read')
     batch.push({ key: recordKey(number, places.at(index).offset), value })
     bytes += value.byteLength
+    pace.add(value.byteLength)
+    if (pace.isDue) await pace.turn()
     if (bytes >= batchBytes) await flush()
   }
   if (batch.length > 0) await flush()

@@ -7,13 +7,12 @@ import { closeSync, existsSync, fsyncSync, openSync, statSync, writeSync } from 
 import { link, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findFault } from './check.ts'
+import { longWork, Pace } from './pace.ts'
 import { type Meta, metaPages, PageFile } from './pages.ts'
 import { rebuild } from './rebuild.ts'
 import { isTrusted, type State, syncFolder } from './state.ts'
 import { storeFile } from './store.ts'
 
-/** Bytes of a store from which on its check takes a second or more. */
-const longCheck = 512 * 1024 * 1024
 /** In the description of the list of free pages: what it describes may not be on the disk yet. */
 const unflushed = 0x1000
 const flagsAt = 28
@@ -21,7 +20,7 @@ const transactionAt = 128
 
 /**
  * @param mayTrust false checks the store whatever is known of it
- * @param warn takes one line for the operator where something is lost
+ * @param warn takes lines for the operator: where something is lost, and how far a long check is
  * @returns whether the store was found as the state beside it says, so that it need not be compared with it
  * @throws FramelogError LOG_FULL where it cannot be built anew; nothing is changed then
  */
@@ -42,12 +41,18 @@ export async function prepareStore(
     const isLongEnough =
       newest !== undefined && !pages.hasLostMeta && (newest.lastPage + 1) * pages.pageSize <= pages.size
     if (isKnown && isLongEnough) return true
-    if (pages.size > longCheck)
+    if (pages.size >= longWork)
       warn(
         `The store in ${dir} was not closed in order here: all of its ${pages.size} bytes are checked first`,
       )
-    fault = newest === undefined || pages.hasLostMeta ? 'its first pages are lost' : findFault(pages, newest)
-    const sound = fault === undefined ? newest : flushedState(pages)
+    const check = (meta: Meta): Promise<string | undefined> =>
+      findFault(
+        pages,
+        meta,
+        new Pace(pages.size, part => warn(`${part} % of the store in ${dir} are checked`)),
+      )
+    fault = newest === undefined || pages.hasLostMeta ? 'its first pages are lost' : await check(newest)
+    const sound = fault === undefined ? newest : await flushedState(pages, check)
     if (sound !== undefined) {
       pin(path, pages, sound)
       if (fault !== undefined)
@@ -65,16 +70,18 @@ export async function prepareStore(
  * The newest state that was flushed, where only what came after it is broken: a power cut. Where the flushed one is
  * broken too, or cannot be told, more is to be found by looking at every page.
  */
-function flushedState(pages: PageFile): Meta | undefined {
+async function flushedState(
+  pages: PageFile,
+  check: (meta: Meta) => Promise<string | undefined>,
+): Promise<Meta | undefined> {
   const [newest, ...others] = pages.metas
   const flushed = pages.metas.find(({ isFlushed }) => isFlushed)
   if (newest === undefined || flushed === undefined || pages.hasLostMeta) return undefined
-  return others.find(
-    meta =>
-      meta.transaction >= flushed.transaction &&
-      meta.transaction < newest.transaction &&
-      findFault(pages, meta) === undefined,
-  )
+  for (const meta of others) {
+    const isBetween = meta.transaction >= flushed.transaction && meta.transaction < newest.transaction
+    if (isBetween && (await check(meta)) === undefined) return meta
+  }
+  return undefined
 }
 
 /** Writes a meta block to all its places, newer than any that is there, so that LMDB takes no other. */
@@ -108,7 +115,7 @@ async function replace(
   await remove()
   const damaged = join(dir, `log-damaged-${new Date().toISOString().replace(/[:.]/g, '-')}.mdb`)
   try {
-    const { kept, left, topics } = await rebuild(dir, path, rebuilt, state)
+    const { kept, left, topics } = await rebuild(dir, path, rebuilt, state, warn)
     await link(path, damaged).catch(() => rename(path, damaged))
     await rename(rebuilt, path)
     await syncFolder(dir)

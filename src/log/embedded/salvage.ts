@@ -6,6 +6,7 @@
  */
 import { bigValue, isBigPage } from './check.ts'
 import { isIntact, offsetOfKey, recordKey, topicOfKey } from './layout.ts'
+import type { Pace } from './pace.ts'
 import { headerSize, leafNodes, type Node, nodeFlags, type PageFile, pageFlags, pageHeader } from './pages.ts'
 import { type Place, Places } from './places.ts'
 import type { KnownTopic } from './state.ts'
@@ -32,31 +33,14 @@ interface TopicPage {
   readonly topics: ReadonlyMap<string, StoredTopic>
 }
 
-export function scan(pages: PageFile): Found {
+export async function scan(pages: PageFile, pace: Pace): Promise<Found> {
   const places = new Map<number, Places>()
   const topicPages: TopicPage[] = []
-  for (const { number, page } of leaves(pages)) {
-    const position = number * pages.pageSize
-    const { transaction } = pageHeader(page)
-    const keys: string[] = []
-    const topics = new Map<string, StoredTopic>()
-    for (const node of leafNodes(page) ?? []) {
-      const entry = topicEntry(node)
-      if (entry === undefined) {
-        const place = placeOf(
-          node,
-          position + node.data.byteOffset - page.byteOffset,
-          transaction,
-          pages.pageSize,
-        )
-        if (place !== undefined) placesOf(places, topicOfKey(node.key)).add(place)
-        continue
-      }
-      keys.push(entry.key)
-      if (typeof entry.value !== 'number') topics.set(entry.key.slice(1), entry.value)
+  for await (const leaves of pieces(pages, pace))
+    for (const { number, page } of leaves) {
+      const { keys, topics } = takeEntries(page, number, pages.pageSize, places)
+      if (keys.length > 0) topicPages.push({ transaction: pageHeader(page).transaction, keys, topics })
     }
-    if (keys.length > 0) topicPages.push({ transaction, keys, topics })
-  }
   const topics = newestTopics(topicPages)
   // A number that was ever seen is not given to another topic.
   const numbers = [
@@ -66,18 +50,51 @@ export function scan(pages: PageFile): Found {
   return { places, topics, last: numbers.reduce((a, b) => Math.max(a, b), 0) }
 }
 
-function* leaves(pages: PageFile): Generator<{ number: number; page: Buffer }> {
+/** Adds the records of a leaf to the places. @returns its topics */
+function takeEntries(
+  page: Buffer,
+  number: number,
+  pageSize: number,
+  places: Map<number, Places>,
+): Pick<TopicPage, 'keys' | 'topics'> {
+  const { transaction } = pageHeader(page)
+  const keys: string[] = []
+  const topics = new Map<string, StoredTopic>()
+  for (const node of leafNodes(page) ?? []) {
+    const entry = topicEntry(node)
+    if (entry === undefined) {
+      const position = number * pageSize + node.data.byteOffset - page.byteOffset
+      const place = placeOf(node, position, transaction, pageSize)
+      if (place !== undefined) placesOf(places, topicOfKey(node.key)).add(place)
+      continue
+    }
+    keys.push(entry.key)
+    if (typeof entry.value !== 'number') topics.set(entry.key.slice(1), entry.value)
+  }
+  return { keys, topics }
+}
+
+/** The leaves of a file, piece by piece. */
+async function* pieces(pages: PageFile, pace: Pace): AsyncGenerator<{ number: number; page: Buffer }[]> {
   const { pageSize } = pages
   const perPiece = Math.floor(pieceBytes / pageSize)
   const whole = Math.floor(pages.size / pageSize)
   for (let from = 0; from < whole; from += perPiece) {
     const piece = pages.read(from * pageSize, Math.min(perPiece, whole - from) * pageSize)
-    for (let i = 0; piece !== undefined && i * pageSize < piece.length; i++) {
-      const page = piece.subarray(i * pageSize, (i + 1) * pageSize)
-      const header = pageHeader(page)
-      if (header.page === from + i && header.flags === pageFlags.leaf) yield { number: from + i, page }
-    }
+    if (piece !== undefined) yield leavesOf(piece, from, pageSize)
+    pace.add(perPiece * pageSize)
+    if (pace.isDue) await pace.turn()
   }
+}
+
+function leavesOf(piece: Buffer, from: number, pageSize: number): { number: number; page: Buffer }[] {
+  const leaves: { number: number; page: Buffer }[] = []
+  for (let i = 0; i * pageSize < piece.length; i++) {
+    const page = piece.subarray(i * pageSize, (i + 1) * pageSize)
+    const header = pageHeader(page)
+    if (header.page === from + i && header.flags === pageFlags.leaf) leaves.push({ number: from + i, page })
+  }
+  return leaves
 }
 
 function placesOf(all: Map<number, Places>, topic: number): Places {
