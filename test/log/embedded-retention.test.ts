@@ -8,6 +8,10 @@ import { after, describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { open as openLmdb } from 'lmdb'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import { encodeRecord, recordKey } from '../../src/log/embedded/layout.ts'
+import { loadTopic } from '../../src/log/embedded/load.ts'
+import { searchTime } from '../../src/log/embedded/reading.ts'
+import { Store } from '../../src/log/embedded/store.ts'
 import type { Log, NewRecord, Topic } from '../../src/log/log.ts'
 import { millis, offset } from '../../src/units.ts'
 import { TailReader } from './tail-reader.ts'
@@ -104,6 +108,36 @@ describe('retention of the embedded log', { timeout: 60_000 }, () => {
     assert.equal(await log.offsetAt(topic, millis(0)), 2)
     using tail = new TailReader(log, topic, offset(0))
     assert.equal((await tail.ended).code, 'OFFSET_OUT_OF_RANGE')
+  })
+})
+
+describe('a search by time', () => {
+  it('reads one record where nothing is too old, and few where something is', async () => {
+    const dir = newDir()
+    const store = new Store(dir, join(dir, 'log.mdb'), 'commit')
+    await store.write(store.makeRoom(1000, 100_000), () => {
+      for (let i = 0; i < 1000; i++) {
+        const key = recordKey(1, i)
+        store.records.put(key, encodeRecord(record(now + i, 10), key))
+      }
+    })
+    const topic = loadTopic(store, 'a', { id: 'id', number: 1, compact: false }, 4096)
+    let reads = 0
+    const getRange = store.records.getRange.bind(store.records)
+    store.records.getRange = options => {
+      reads += 1
+      return getRange(options)
+    }
+    for (const [time, found, most] of [
+      [now - hour, 0, 1],
+      [now + 700, 700, 12],
+      [now + hour, 1000, 12],
+    ] as const) {
+      reads = 0
+      assert.equal(searchTime(store, topic, time), found)
+      assert.ok(reads <= most, `${reads} reads`)
+    }
+    await store.close()
   })
 })
 

@@ -137,8 +137,7 @@ export class Retention implements Disposable {
 
   async #trim(): Promise<void> {
     const topics = [...this.#options.topics()].filter(({ stored }) => !stored.compact)
-    for (const [i, topic] of topics.entries()) {
-      if (i % lookedAtOnce === lookedAtOnce - 1) await turn()
+    for await (const topic of inTurns(topics)) {
       if (this.#isClosed()) return
       const { retention, retentionBytes } = topic.stored
       if (retention !== undefined) topic.moveFirst(this.#options.offsetAt(topic, Date.now() - retention))
@@ -154,7 +153,8 @@ export class Retention implements Disposable {
       const removable = bytesBefore(topics, Number.POSITIVE_INFINITY)
       const part = (this.#used - limit * makeRoomTo) / this.#used
       const wanted = Math.min(part * held, removable / 2) * urge
-      const hasMoved = this.#moveFirsts(topics, timeOf(topics, wanted))
+      const hasMoved = await this.#moveFirsts(topics, timeOf(topics, wanted))
+      if (this.#isClosed()) return
       if (!hasMoved && wanted >= removable) {
         this.#exhausted = Date.now()
         return
@@ -169,9 +169,10 @@ export class Retention implements Disposable {
   }
 
   /** @returns whether anything may go that was there before */
-  #moveFirsts(topics: readonly EmbeddedTopic[], time: number): boolean {
+  async #moveFirsts(topics: readonly EmbeddedTopic[], time: number): Promise<boolean> {
     let hasMoved = false
-    for (const topic of topics) {
+    for await (const topic of inTurns(topics)) {
+      if (this.#isClosed()) break
       const before = topic.first
       topic.moveFirst(this.#options.offsetAt(topic, time))
       if (topic.first > before) hasMoved = true
@@ -196,6 +197,13 @@ export class Retention implements Disposable {
       await store.remove(store.records, recordKey(number, 0), recordKey(number, to))
       topic.removed = to
     }
+  }
+}
+
+async function* inTurns(topics: readonly EmbeddedTopic[]): AsyncGenerator<EmbeddedTopic> {
+  for (const [i, topic] of topics.entries()) {
+    if (i % lookedAtOnce === lookedAtOnce - 1) await turn()
+    yield topic
   }
 }
 
