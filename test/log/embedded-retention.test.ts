@@ -1,16 +1,18 @@
 /** What the embedded log removes: by age, by size, and by the limit of the whole store. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
 import { open as openLmdb } from 'lmdb'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import { encodeRecord, recordKey } from '../../src/log/embedded/layout.ts'
 import { loadTopic } from '../../src/log/embedded/load.ts'
 import { searchTime } from '../../src/log/embedded/reading.ts'
+import { markFile, readState } from '../../src/log/embedded/state.ts'
 import { Store } from '../../src/log/embedded/store.ts'
 import type { Log, NewRecord, Topic } from '../../src/log/log.ts'
 import { millis, offset } from '../../src/units.ts'
@@ -83,6 +85,36 @@ describe('retention of the embedded log', { timeout: 60_000 }, () => {
       const { store, marks } = marksOf(dir)
       await marks.clearAsync()
       await store.close()
+    }
+  })
+
+  it('believes no damaged mark, and counts anew', async () => {
+    const dir = newDir()
+    const retentionBytes = 200 * size
+    {
+      await using log = await open(dir)
+      await appendMany(log, await log.create('sized', { retentionBytes }), 150)
+    }
+    const { store, marks } = marksOf(dir)
+    const [last] = [...marks.getRange({})].slice(-1)
+    assert.ok(last)
+    const value = Buffer.from(last.value)
+    await store.close()
+    const path = join(dir, 'log.mdb')
+    const bytes = readFileSync(path)
+    // 4 GiB more in all: everything before this mark would go.
+    for (let at = bytes.indexOf(value); at >= 0; at = bytes.indexOf(value, at + 1))
+      bytes.writeUInt8(bytes.readUInt8(at + 3) ^ 1, at + 3)
+    writeFileSync(path, bytes)
+    // Left open on this boot, as by a killed process: it is not checked.
+    const text = JSON.stringify({ ...readState(dir), file: markFile(path, false) })
+    writeFileSync(join(dir, 'log.json'), `${text}\n${crc32(text)}\n`)
+    for (let round = 0; round < 2; round++) {
+      await using log = await open(dir)
+      const topic = await log.create('sized', { retentionBytes })
+      await appendMany(log, topic, 60)
+      while ((await keptBytes(log, topic)) > retentionBytes * 1.1) await turn()
+      assert.ok((await keptBytes(log, topic)) > retentionBytes * 0.9)
     }
   })
 

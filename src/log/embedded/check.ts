@@ -3,7 +3,7 @@
  * keys that it should have, no page used twice, as many as were counted, every record as it was written. A page from
  * another time has other keys or counts, and a record that is not of its place fails its checksum.
  */
-import { isIntact } from './layout.ts'
+import { decodeMark, isIntact } from './layout.ts'
 import type { Pace } from './pace.ts'
 import {
   branchNodes,
@@ -92,8 +92,7 @@ class Check {
       const value = this.#value(entry)
       if (name === 'records' && (entry.key.length !== 12 || !isIntact(entry.key, value)))
         throw new Fault(`a record that is not what was written, under ${entry.key.toString('hex')}`)
-      if (name === 'marks' && (entry.key.length !== 12 || value.length !== 16))
-        throw new Fault('a wrong mark')
+      if (name === 'marks' && decodeMark(entry.key, value) === undefined) throw new Fault('a wrong mark')
       if (name === 'topics') JSON.parse(value.toString())
     })
   }

@@ -307,7 +307,7 @@ class EmbeddedLog implements Log {
     const error = await this.#store
       .write(room, () => {
         for (const { key, value } of entries) this.#store.records.put(key, value)
-        if (mark !== undefined) this.#store.marks.put(markKey(number, mark.offset), encodeMark(mark))
+        if (mark !== undefined) this.#store.marks.put(...encodeMark(number, mark))
         if (compact) this.#supersede(found, written)
       })
       .then(() => undefined, toFramelogError)

@@ -3,7 +3,7 @@
  * Value: layout version u8 (2), CRC-32 u32 of the record's key in the store and of all that follows, timestamp i64, key length u8, key, count of headers u8, then for each its name's
  * length u8, name, value's length u32, value (Latin-1), and the record's value to the end.
  * Version 1, which is read and no longer written, has no CRC.
- * A mark (sizes.ts): bytes before it i64, timestamp i64.
+ * A mark (sizes.ts): bytes before it i64, timestamp i64, CRC-32 u32 of its key and of what is before. At first it had none.
  */
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter } from '../../core/bytes.ts'
@@ -27,18 +27,30 @@ export function recordKey(topic: number, offset: number): Buffer {
 /** Marks have the keys of their records. */
 export const markKey = recordKey
 
-export function encodeMark({ before, time }: Mark): Buffer {
-  const bytes = Buffer.allocUnsafe(16)
+const markBytes = 16
+
+export function encodeMark(topic: number, { offset, before, time }: Mark): [key: Buffer, value: Buffer] {
+  const key = markKey(topic, offset)
+  const bytes = Buffer.allocUnsafe(markBytes + 4)
   bytes.writeBigInt64BE(BigInt(before), 0)
   bytes.writeBigInt64BE(BigInt(time), 8)
-  return bytes
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, markBytes), crc32(key)), markBytes)
+  return [key, bytes]
 }
 
-export const decodeMark = (key: Buffer, bytes: Buffer): Mark => ({
-  offset: offsetOfKey(key),
-  before: Number(bytes.readBigInt64BE(0)),
-  time: Number(bytes.readBigInt64BE(8)),
-})
+/** @returns undefined where it is not as it was written: what it says decides what is removed */
+export function decodeMark(key: Buffer, bytes: Buffer): Mark | undefined {
+  const isWhole =
+    bytes.length === markBytes ||
+    (bytes.length === markBytes + 4 &&
+      bytes.readUInt32BE(markBytes) === crc32(bytes.subarray(0, markBytes), crc32(key)))
+  if (key.length !== 12 || !isWhole) return undefined
+  return {
+    offset: offsetOfKey(key),
+    before: Number(bytes.readBigInt64BE(0)),
+    time: Number(bytes.readBigInt64BE(8)),
+  }
+}
 
 export const topicOfKey = (key: Buffer): number => key.readUInt32BE(0)
 export const offsetOfKey = (key: Buffer): Offset => Number(key.readBigInt64BE(4)) as Offset

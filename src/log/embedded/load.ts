@@ -50,13 +50,18 @@ function boundsOf(records: Database<Buffer, Buffer>, number: number): { first: n
   return { first, next }
 }
 
-/** Counts what lies behind the last mark; all of it, and marks it, where an older version wrote none. */
+/** Counts what lies behind the last mark; all of it, and marks it, where an older version wrote none or one is damaged. */
 function countSizes(store: Store, number: number, first: number, next: number, step: number): TopicSizes {
   const sizes = new TopicSizes(step)
   const range = { start: markKey(number, 0), end: markKey(number, next) }
   const marks: Mark[] = []
-  for (const { key, value } of store.marks.getRange(range)) marks.push(decodeMark(key, value))
-  const isMarked = (marks[0]?.offset ?? next) <= first
+  let isMarked = true
+  for (const { key, value } of store.marks.getRange(range)) {
+    const mark = decodeMark(key, value)
+    if (mark === undefined) isMarked = false
+    else marks.push(mark)
+  }
+  if ((marks[0]?.offset ?? next) > first) isMarked = false
   if (isMarked) for (const mark of marks) sizes.restore(mark)
   const from = Math.max(first, isMarked ? (marks.at(-1)?.offset ?? first) : first)
   const missing: Mark[] = []
@@ -68,16 +73,19 @@ function countSizes(store: Store, number: number, first: number, next: number, s
     sizes.settled(mark, value.byteLength, true)
     if (mark !== undefined) missing.push(mark)
   }
-  if (missing.length > 0) storeMarks(store, number, missing)
+  if (missing.length > 0) storeMarks(store, number, missing, isMarked)
   sizes.forget(first, next)
   return sizes
 }
 
 /** On a full disk they are counted again at the next start. */
-function storeMarks(store: Store, number: number, marks: readonly Mark[]): void {
+function storeMarks(store: Store, number: number, marks: readonly Mark[], keepsOthers: boolean): void {
+  const all = { start: markKey(number, 0), end: markKey(number + 1, 0) }
+  const others = keepsOthers ? [] : [...store.marks.getKeys(all)]
   try {
-    store.writeNow(marks.length, 0, () => {
-      for (const mark of marks) store.marks.putSync(markKey(number, mark.offset), encodeMark(mark))
+    store.writeNow(marks.length + others.length, 0, () => {
+      for (const key of others) store.marks.removeSync(key)
+      for (const mark of marks) store.marks.putSync(...encodeMark(number, mark))
     })
   } catch (error) {
     if (!(error instanceof FramelogError && error.code === 'LOG_FULL')) throw error

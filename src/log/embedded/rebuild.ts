@@ -1,5 +1,5 @@
 /** Builds a store anew from the records that are left in a damaged one: of each topic the longest run without a hole. */
-import { decodeStored, encodeMark, markKey, offsetOfKey, recordKey, timestampOfStored } from './layout.ts'
+import { decodeStored, encodeMark, offsetOfKey, recordKey, timestampOfStored } from './layout.ts'
 import { Pace } from './pace.ts'
 import { PageFile } from './pages.ts'
 import { Places } from './places.ts'
@@ -136,7 +136,7 @@ async function copy(
         store.records.put(key, value)
         if (compact) continue
         const mark = sizes.count(offsetOfKey(key), value.byteLength, timestampOfStored(value))
-        if (mark !== undefined) store.marks.put(markKey(number, mark.offset), encodeMark(mark))
+        if (mark !== undefined) store.marks.put(...encodeMark(number, mark))
       }
     })
     bytes = 0
