@@ -5,8 +5,7 @@
  * `sync: 'always'` it is acknowledged once it is on the disk, so that a power cut loses nothing either.
  */
 import { randomUUID } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Millis, Offset } from '../../units.ts'
 import type {
@@ -21,6 +20,7 @@ import type {
   Topic,
   TopicOptions,
 } from '../log.ts'
+import { useFolder } from './folder.ts'
 import { decodeStored, encodeMark, encodeRecord, markKey, recordKey } from './layout.ts'
 import { loadTopic } from './load.ts'
 import { lockDirectory } from './lock.ts'
@@ -53,15 +53,7 @@ const tailChunkBytes = 1024 * 1024
 /** @throws FramelogError DATA_DIR_UNUSABLE, LOG_FULL */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log> {
   const dir = resolve(options.dir)
-  try {
-    makeDirectory(dir)
-    accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK)
-  } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
-    throw new FramelogError('DATA_DIR_UNUSABLE', `The data folder ${dir} cannot be written (${reason})`, {
-      cause,
-    })
-  }
+  useFolder(dir)
   const lock = await lockDirectory(dir)
   try {
     return await openStore(dir, lock, options, true)
@@ -93,14 +85,6 @@ async function openStore(
     if (isCorrupt && isAsKnown) return openStore(dir, lock, options, false)
     throw error
   }
-}
-
-/** Node's own recursive mkdir never returns where the system refuses a name, as under /proc. */
-function makeDirectory(dir: string): void {
-  if (existsSync(dir)) return
-  const parent = dirname(dir)
-  if (parent !== dir) makeDirectory(parent)
-  mkdirSync(dir)
 }
 
 /**
