@@ -150,7 +150,8 @@ export class Appender {
   #refuse(topicId: string, error: FramelogError): void {
     if (this.#refusing.has(topicId)) return
     this.#refusing.set(topicId, error)
-    setImmediate(() => this.#refusing.delete(topicId))
+    // Once the promises of this turn have told whoever waits.
+    queueMicrotask(() => process.nextTick(() => this.#refusing.delete(topicId)))
   }
 
   #addLane(topic: Topic): Lane {
