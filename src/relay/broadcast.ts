@@ -103,6 +103,16 @@ export class Broadcast implements LiveEdge {
     return this.#holder.publish(request, sink)
   }
 
+  /** No frame follows. @throws what `Publication.end` throws */
+  async end(publication: Publication, reason: string): Promise<void> {
+    try {
+      await publication.end(reason)
+    } finally {
+      // While it lasted nobody could let the broadcast go, and nobody comes back to ask.
+      this.#leaveIfIdle()
+    }
+  }
+
   /** The publisher's connection is gone without an end: it may come back. */
   leave(publication: Publication): void {
     const isOver = publication.state === 'closed' || publication.state === 'ending'
@@ -296,9 +306,9 @@ export class Broadcast implements LiveEdge {
     const { isDetached, publication } = this.#holder
     const isHeld = (this.isPublishedHere && !isDetached) || this.#context.isHeldElsewhere(this.id)
     const isLost = silent >= ended && !isHeld
-    if (isLost && isDetached) {
+    if (isLost && isDetached && publication !== undefined) {
       // Read back, the record ends it for everybody. Where it cannot be written, the next look ends it here.
-      publication?.end('the publisher was lost').catch(() => {})
+      this.end(publication, 'the publisher was lost').catch(() => {})
     } else if (isLost) {
       this.#audience.tell(new Packet({ type: 'end', reason: 'the publisher was lost' }))
       this.#audience.forgetGop()

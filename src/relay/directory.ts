@@ -120,22 +120,34 @@ export class Directory {
 
   async #follow(): Promise<void> {
     const { first, next } = await this.#log.bounds(this.#topic)
+    if (this.#closed) return
     const caughtUp = Promise.withResolvers<void>()
-    if (first >= next) caughtUp.resolve()
+    let hasCaughtUp = first >= next
+    if (hasCaughtUp) caughtUp.resolve()
     this.#tail = this.#log.tail(this.#topic, first, {
       onChunk: chunk => {
         for (const record of chunk.records) this.#take(record)
-        if (chunk.next >= next) caughtUp.resolve()
+        if (chunk.next < next) return
+        hasCaughtUp = true
+        caughtUp.resolve()
       },
       onEnd: error => {
-        caughtUp.reject(error)
-        if (error.code !== 'LOG_CLOSED') this.#recover()
+        // Before that, whoever waits for it tries again: were both to, each try would become two.
+        if (!hasCaughtUp) caughtUp.reject(error)
+        else if (error.code !== 'LOG_CLOSED') this.#recoverLater()
       },
     })
     await caughtUp.promise
   }
 
-  /** The topic was deleted by hand: what is held stays, and holders write it again as broadcasts go on. */
+  /**
+   * The topic was deleted by hand, or may not be read for the moment: what is held stays, and holders write it again.
+   * After a while, as a tail may end as soon as it begins.
+   */
+  #recoverLater(): void {
+    this.#clock.after(recoverEvery, () => this.#recover())
+  }
+
   #recover(): void {
     if (this.#closed) return
     const again = async (): Promise<void> => {
@@ -143,7 +155,7 @@ export class Directory {
       await this.#follow()
       this.#handler.onLost()
     }
-    again().catch(() => this.#clock.after(recoverEvery, () => this.#recover()))
+    again().catch(() => this.#recoverLater())
   }
 
   #take(record: LogRecord): void {

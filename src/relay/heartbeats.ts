@@ -194,19 +194,26 @@ export class Heartbeats {
         for (const record of chunk.records) this.#take(record)
       },
       onEnd: error => {
-        if (error.code !== 'LOG_CLOSED') this.#recover()
+        if (error.code !== 'LOG_CLOSED') this.#recoverLater()
       },
     })
   }
 
-  /** The topic was deleted by hand, or this gateway was frozen for longer than heartbeats are kept. */
+  /**
+   * The topic was deleted by hand, or this gateway was frozen for longer than heartbeats are kept. After a while, as a
+   * tail may end as soon as it begins.
+   */
+  #recoverLater(): void {
+    this.#options.clock.after(heartbeatLimits.recover, () => this.#recover())
+  }
+
   #recover(): void {
     if (this.#closed) return
     const again = async (): Promise<void> => {
       this.#topic = await makeTopic(this.#options)
       await this.#follow()
     }
-    again().catch(() => this.#options.clock.after(heartbeatLimits.recover, () => this.#recover()))
+    again().catch(() => this.#recoverLater())
   }
 
   #take(record: LogRecord): void {

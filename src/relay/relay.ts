@@ -160,7 +160,7 @@ export class Relay {
         ...claim,
         catalog: catalog => publication.catalog(catalog),
         frame: frame => publication.frame(frame),
-        end: reason => publication.end(reason),
+        end: reason => broadcast.end(publication, reason),
         leave: () => broadcast.leave(publication),
       }
     } catch (error) {

@@ -9,24 +9,10 @@ import type { Log } from '../../src/log/log.ts'
 import { decodeRecord, encodeEntry } from '../../src/log/record.ts'
 import { claimTimeout } from '../../src/relay/claim-attempt.ts'
 import { takeoverLimits } from '../../src/relay/holder.ts'
-import type { PublisherSink } from '../../src/relay/publication.ts'
-import { Relay } from '../../src/relay/relay.ts'
 import { broadcastId, offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
-import { FakeClock, until } from '../support/fake-clock.ts'
-
-class Sink implements PublisherSink {
-  acknowledged = -1
-  error: FramelogError | undefined
-  acknowledge(sequence: number): void {
-    this.acknowledged = sequence
-  }
-  stalled(): void {}
-  dropped(): void {}
-  close(error: FramelogError): void {
-    this.error = error
-  }
-}
+import { until } from '../support/fake-clock.ts'
+import { publishRequest, relayOn, TestPublisherSink } from '../support/relay.ts'
 
 describe('a claim', () => {
   const dir = mkdtempSync(join(tmpdir(), 'framelog-claim-'))
@@ -40,29 +26,6 @@ describe('a claim', () => {
     rmSync(dir, { recursive: true, force: true })
   })
 
-  /** A relay on a log some of whose calls do something else. */
-  const relayOn = (prefix: string, calls: Partial<Log> = {}) => {
-    const clock = new FakeClock()
-    const over = new Proxy(log, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
-    let random = 0
-    const relay = new Relay({
-      log: over,
-      clock,
-      gateway: 'test',
-      topicPrefix: prefix,
-      topicOptions: {},
-      publisherGrace: 30_000,
-      random: length => String(++random).padStart(length, '0'),
-      onEvent: () => {},
-    })
-    return { clock, relay }
-  }
-
   const records = async (name: string) => {
     const topic = (await log.find(name)) ?? assert.fail('no topic')
     return (await log.read(topic, offset(0), 1024 * 1024)).records.map(decodeRecord)
@@ -72,15 +35,15 @@ describe('a claim', () => {
     const stuck = Promise.withResolvers<never>()
     const started = Promise.withResolvers<void>()
     let isStuck = true
-    const { clock, relay } = relayOn('late-', {
+    const { clock, relay } = relayOn(log, 'late-', {
       append: (topic, more) => {
         if (!isStuck) return log.append(topic, more)
         started.resolve()
         return stuck.promise
       },
     })
-    const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
-    const sink = new Sink()
+    const request = publishRequest()
+    const sink = new TestPublisherSink()
     const claim = relay.publish(id, request, sink)
     const rejected = assert.rejects(claim, { code: 'LOG_UNREACHABLE', retryable: true })
     await started.promise
@@ -88,23 +51,23 @@ describe('a claim', () => {
     await rejected
     assert.equal(sink.error?.code, 'LOG_UNREACHABLE')
     isStuck = false
-    const { session, next } = await relay.publish(id, request, new Sink())
+    const { session, next } = await relay.publish(id, request, new TestPublisherSink())
     assert.deepEqual([session.length, next], [8, 0])
     stuck.reject(new FramelogError('LOG_UNREACHABLE', 'x'))
     await relay.close()
   })
 
   it('is not made for a publisher that has gone meanwhile', async () => {
-    const { relay } = relayOn('unwanted-')
+    const { relay } = relayOn(log, 'unwanted-')
     const request = { resumeHash: 'hash', session: undefined, isWanted: () => false }
-    await assert.rejects(relay.publish(id, request, new Sink()), { code: 'SHUTTING_DOWN' })
+    await assert.rejects(relay.publish(id, request, new TestPublisherSink()), { code: 'SHUTTING_DOWN' })
     assert.deepEqual(await records('unwanted-cam'), [])
     await relay.close()
   })
 
   it('is made again in the same session after an append that failed, and loses nothing', async () => {
     let failures = 0
-    const { relay } = relayOn('failed-', {
+    const { relay } = relayOn(log, 'failed-', {
       append: async (topic, more) => {
         // The records are in the log, and the writer is told that they may not be.
         const at = await log.append(topic, more)
@@ -113,15 +76,15 @@ describe('a claim', () => {
         return at
       },
     })
-    const sink = new Sink()
-    const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+    const sink = new TestPublisherSink()
+    const request = publishRequest()
     const first = await relay.publish(id, request, sink)
     first.catalog(testCatalog)
     for (let n = 0; n < 6; n++) first.frame(testFrame(n))
     await until(() => sink.error !== undefined)
     assert.deepEqual([sink.error?.code, sink.error?.retryable], ['LOG_UNREACHABLE', true])
     first.leave()
-    const again = new Sink()
+    const again = new TestPublisherSink()
     const second = await relay.publish(id, { ...request, session: first.session }, again)
     assert.equal(second.session, first.session)
     assert.ok(second.next > sink.acknowledged && second.next <= 6)
@@ -136,15 +99,15 @@ describe('a claim', () => {
 
   it('waits for its publisher as long as the log does not answer, and for the grace from then on', async () => {
     let stuck: PromiseWithResolvers<void> | undefined
-    const { clock, relay } = relayOn('waits-', {
+    const { clock, relay } = relayOn(log, 'waits-', {
       append: async (topic, more) => {
         await stuck?.promise
         return log.append(topic, more)
       },
     })
     await relay.start()
-    const sink = new Sink()
-    const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+    const sink = new TestPublisherSink()
+    const request = publishRequest()
     const publishing = await relay.publish(id, request, sink)
     publishing.catalog(testCatalog)
     publishing.frame(testFrame(0))
@@ -174,9 +137,9 @@ describe('a claim', () => {
 
   describe('of the same publisher on another gateway', () => {
     const setUp = async (prefix: string) => {
-      const { clock, relay } = relayOn(prefix)
-      const sink = new Sink()
-      const request = { resumeHash: 'hash', session: undefined, isWanted: () => true }
+      const { clock, relay } = relayOn(log, prefix)
+      const sink = new TestPublisherSink()
+      const request = publishRequest()
       const publishing = await relay.publish(id, request, sink)
       publishing.catalog(testCatalog)
       for (let n = 0; n < 3; n++) publishing.frame(testFrame(n))
@@ -235,7 +198,7 @@ describe('a claim', () => {
       for (let n = 3; n < 6; n++) publishing.frame(testFrame(n))
       clock.advance(10)
       assert.deepEqual([sink.error?.code, sink.error?.retryable], ['LOG_OVERLOADED', true])
-      const again = new Sink()
+      const again = new TestPublisherSink()
       const second = await relay.publish(id, request, again)
       assert.deepEqual([second.session, second.next], [request.session, 3])
       second.catalog(testCatalog)

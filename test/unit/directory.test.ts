@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { FramelogError } from '../../src/errors.ts'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import type { Log } from '../../src/log/log.ts'
 import { Directory, type DirectoryEntry } from '../../src/relay/directory.ts'
@@ -11,6 +12,7 @@ import { Relay } from '../../src/relay/relay.ts'
 import { upkeepLimits } from '../../src/relay/upkeep.ts'
 import { type BroadcastId, broadcastId, millis, type Offset } from '../../src/units.ts'
 import { FakeClock, until } from '../support/fake-clock.ts'
+import { logWith } from '../support/relay.ts'
 
 describe('the directory', () => {
   const dir = mkdtempSync(join(tmpdir(), 'framelog-directory-'))
@@ -94,6 +96,54 @@ describe('the directory', () => {
     await directory.put(entry(broadcastId('cam-0'), { state: 'ended' }))
     await until(() => entries() === 4)
     assert.equal(directory.list().length, 3)
+    directory.close()
+  })
+
+  it('is read again once a second while it may not be read, however often that is refused', async () => {
+    const name = 'refused'
+    const clock = new FakeClock()
+    const denied = new FramelogError('LOG_AUTHORIZATION', 'not allowed to read')
+    const ends: (() => void)[] = []
+    let mayRead = true
+    const refusing = logWith(log, {
+      tail: (topic, from, sink) => {
+        ends.push(() => sink.onEnd(denied))
+        if (mayRead) return log.tail(topic, from, sink)
+        setImmediate(() => sink.onEnd(denied))
+        return { close: () => {} }
+      },
+    })
+    let lost = 0
+    let entries = 0
+    const directory = await Directory.open(refusing, name, clock, {
+      onEntry: () => {
+        entries += 1
+      },
+      onRefuted: () => {},
+      onLost: () => {
+        lost += 1
+      },
+    })
+    // What is there to catch up with is what a refused tail never comes to.
+    await directory.put(entry(broadcastId('cam')))
+    await until(() => entries === 1)
+    mayRead = false
+    ends[0]?.()
+    const wait = async (): Promise<void> => {
+      for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+    }
+    const counts: number[] = []
+    for (let second = 0; second < 5; second++) {
+      await wait()
+      counts.push(ends.length)
+      clock.advance(1000)
+    }
+    await wait()
+    assert.deepEqual([...counts, ends.length], [1, 2, 3, 4, 5, 6])
+    mayRead = true
+    clock.advance(1000)
+    await until(() => lost === 1)
+    assert.equal(entries, 2)
     directory.close()
   })
 
