@@ -49,7 +49,10 @@ export async function serve(): Promise<void> {
     onEvent: event => {
       if (event.kind === 'state')
         log.info({ broadcast: event.id, viewers: event.viewers }, `broadcast is ${event.state}`)
-      else log.warn({ broadcast: event.id, code: event.error.code }, event.error.message)
+      else if (event.kind === 'damage') {
+        const { topic, from, next, others } = event
+        log.warn({ topic, from, next, others }, 'stored records are damaged: they are left out')
+      } else log.warn({ broadcast: event.id, code: event.error.code }, event.error.message)
     },
   })
   try {

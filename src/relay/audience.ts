@@ -31,12 +31,19 @@ export class Audience {
 
   /** A record that counts was read. @param catalog the newest one */
   deliver(accepted: Accepted, catalog: Packet | undefined): void {
-    const { entry, packet } = accepted
+    const { entry, record, packet, hole } = accepted
+    if (hole !== undefined) this.damaged(hole.packet, record.offset)
     if (entry.kind === 'end') this.forgetGop()
     if (packet === undefined) return
     if (accepted.opensGop && catalog !== undefined) this.#gop.open(catalog, packet)
     else if (entry.kind === 'frame' || entry.kind === 'catalog') this.#gop.add(packet)
     for (const viewer of this.#viewers) viewer.deliver(accepted, packet, catalog)
+  }
+
+  /** Something is missing from here on: what follows does not decode before the next keyframe. @param packet says so */
+  damaged(packet: Packet, at: Offset): void {
+    this.forgetGop()
+    for (const viewer of this.#viewers) viewer.damaged(packet, at)
   }
 
   /** What was on belongs to nothing that is still to come. */

@@ -4,7 +4,7 @@
  * publisher is on this very gateway: what is seen is what is stored.
  */
 import { FramelogError } from '../errors.ts'
-import type { Chunk, Topic } from '../log/log.ts'
+import type { Chunk, Damage, Topic } from '../log/log.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
 import { entryPointOf } from './entry-point.ts'
@@ -28,6 +28,8 @@ export interface BroadcastContext extends HolderContext {
   onClaim(broadcast: Broadcast): void
   /** Nobody watches or publishes any more. */
   onIdle(broadcast: Broadcast): void
+  /** Records were met that cannot be read. */
+  onDamage(topic: Topic, span: Damage): void
   /** The topic is gone: whoever comes next begins with another broadcast. */
   onGone(broadcast: Broadcast): void
 }
@@ -162,6 +164,10 @@ export class Broadcast implements LiveEdge {
     return true
   }
 
+  onDamage(topic: Topic, span: Damage): void {
+    this.#context.onDamage(topic, span)
+  }
+
   forget(viewer: Viewer): void {
     viewer.close()
     this.#audience.delete(viewer)
@@ -209,12 +215,16 @@ export class Broadcast implements LiveEdge {
   }
 
   #read(source: TopicReader, chunk: Chunk): void {
-    for (const record of chunk.records) {
-      source.next = (record.offset + 1) as Offset
-      const accepted = source.stream.take(record)
-      if (accepted === undefined) continue
-      this.#lastTimestamp = Math.max(this.#lastTimestamp, record.timestamp)
-      this.#accept(source, accepted)
+    for (const met of source.stream.read(chunk)) {
+      if ('damage' in met) {
+        source.next = met.damage.next
+        this.#audience.damaged(met.packet, met.damage.from)
+        this.#context.onDamage(source.topic, met.damage)
+        continue
+      }
+      source.next = (met.record.offset + 1) as Offset
+      this.#lastTimestamp = Math.max(this.#lastTimestamp, met.record.timestamp)
+      this.#accept(source, met)
     }
     source.next = chunk.next
     this.#holder.check(source.stream.rule.epoch)
@@ -222,8 +232,9 @@ export class Broadcast implements LiveEdge {
   }
 
   #accept({ stream }: TopicReader, accepted: Accepted): void {
-    const { entry, record } = accepted
+    const { entry, record, hole } = accepted
     const mine = 'epoch' in entry && this.#holder.has(entry.epoch) ? this.#holder.publication : undefined
+    if (hole !== undefined) mine?.lost({ from: hole.from, to: hole.to })
     if (entry.kind === 'session') {
       if (this.#holder.claimed(entry, record.offset, stream)) this.#audience.forgetGop()
     } else if (entry.kind === 'frame') {

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { decodeText, encodeText } from '../core/text.ts'
-import type { Log, LogRecord, Tail, Topic } from '../log/log.ts'
+import type { Damage, Log, LogRecord, Tail, Topic } from '../log/log.ts'
 import { type BroadcastId, isBroadcastId, type Millis, type Offset } from '../units.ts'
 
 export interface DirectoryEntry {
@@ -33,6 +33,8 @@ export interface DirectoryHandler {
   onRefuted(entry: DirectoryEntry): void
   /** The topic was deleted by hand, and has been made anew: who holds something writes it again. */
   onLost(): void
+  /** Records cannot be read: `onLost` follows, as entries may be in them. */
+  onDamage(topic: Topic, span: Damage): void
 }
 
 interface Known {
@@ -127,6 +129,8 @@ export class Directory {
     this.#tail = this.#log.tail(this.#topic, first, {
       onChunk: chunk => {
         for (const record of chunk.records) this.#take(record)
+        for (const span of chunk.damaged ?? []) this.#handler.onDamage(this.#topic, span)
+        if (chunk.damaged !== undefined) this.#handler.onLost()
         if (chunk.next < next) return
         hasCaughtUp = true
         caughtUp.resolve()

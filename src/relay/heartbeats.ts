@@ -8,7 +8,7 @@
  * before it reads its next own, and while the log does not answer nobody is declared gone.
  */
 import type { Clock } from '../core/clock.ts'
-import type { Log, LogRecord, Tail, Topic } from '../log/log.ts'
+import type { Damage, Log, LogRecord, Tail, Topic } from '../log/log.ts'
 import type { BroadcastId, Millis } from '../units.ts'
 import {
   type Beat,
@@ -48,6 +48,8 @@ export interface HeartbeatsOptions {
   snapshot(): Snapshot
   /** A gateway is heard no more, or has said that it stops. */
   onGone(gateway: string): void
+  /** Records cannot be read; what was in them the next heartbeats tell again. */
+  onDamage(topic: Topic, span: Damage): void
 }
 
 interface Gateway {
@@ -192,6 +194,7 @@ export class Heartbeats {
     this.#tail = log.tail(this.#topic, next, {
       onChunk: chunk => {
         for (const record of chunk.records) this.#take(record)
+        for (const span of chunk.damaged ?? []) this.#options.onDamage(this.#topic, span)
       },
       onEnd: error => {
         if (error.code !== 'LOG_CLOSED') this.#recoverLater()

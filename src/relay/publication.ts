@@ -83,7 +83,19 @@ export interface PublicationOptions {
   readonly held?: HeldLimits | undefined
 }
 
-const gapReasons = { stalled: 'the log stalled', left: 'the publisher dropped them' } as const
+const gapReasons = {
+  stalled: 'the log stalled',
+  left: 'the publisher dropped them',
+  lost: 'the log has lost them',
+} as const
+
+interface Unconfirmed {
+  readonly sequence: number
+  readonly size: number
+  readonly at: number
+  /** Where the log has put it; undefined until it says so. */
+  offset: Offset | undefined
+}
 
 type State = 'claiming' | 'open' | 'holding' | 'detached' | 'ending' | 'closed'
 
@@ -115,7 +127,7 @@ export class Publication {
   #droppedTo = -1
   #endReason: string | undefined
   readonly #held: HeldFrames
-  readonly #unconfirmed = new BoundedQueue<{ sequence: number; size: number; at: number }>(
+  readonly #unconfirmed = new BoundedQueue<Unconfirmed>(
     {
       items: publicationLimits.unconfirmed.items,
       bytes: publicationLimits.unconfirmed.bytes + publicationLimits.frameBytes,
@@ -212,8 +224,14 @@ export class Publication {
       this.#unconfirmed.shift()
   }
 
+  /** Numbers are not in the log, and a later one counts: they cannot come any more. To be called before `confirm`. */
+  lost(numbers: Dropped): void {
+    if (this.#state !== 'closed' && this.#state !== 'detached') this.#sink.dropped(numbers, gapReasons.lost)
+  }
+
   /** To be called once after each batch of `confirm`: one acknowledgement covers them all. */
   flush(): void {
+    this.#checkPassed()
     if (this.#confirmed > this.#acknowledged) {
       this.#acknowledged = this.#confirmed
       if (this.#state === 'open' || this.#state === 'holding' || this.#state === 'ending') {
@@ -225,14 +243,16 @@ export class Publication {
   }
 
   /**
-   * Writes what is held, and that no frame follows; resolves when all of it was read back, or the log has had time
-   * enough. @throws what the log throws
+   * Writes what is held, and that no frame follows; resolves when all of it was read back.
+   * @throws what the log throws, LOG_UNREACHABLE where it takes too long
    */
   async end(reason: string): Promise<void> {
     if (this.#claim === undefined || this.#state === 'closed' || this.#state === 'ending') return
     this.#state = 'ending'
     this.#endReason = reason
-    const cancel = this.#clock.after(publicationLimits.endTimeout, () => this.#ended.resolve())
+    const seconds = publicationLimits.endTimeout / 1000
+    const late = new FramelogError('LOG_UNREACHABLE', `The log has not taken the end within ${seconds} s`)
+    const cancel = this.#clock.after(publicationLimits.endTimeout, () => this.#ended.reject(late))
     try {
       this.#drain()
       await this.#ended.promise
@@ -245,6 +265,9 @@ export class Publication {
 
   /** The record of its end was read back: everything before it was, too. */
   confirmEnd(): void {
+    const first = this.#unconfirmed.peek()?.sequence
+    if (first !== undefined) this.lost({ from: first, to: this.#next - 1 })
+    this.#unconfirmed.clear()
     this.flush()
     this.#ended.resolve()
   }
@@ -265,7 +288,7 @@ export class Publication {
     const detached = this.#state === 'detached'
     this.#state = 'closed'
     this.#claimed.reject(error)
-    this.#ended.resolve()
+    this.#ended.reject(error)
     this.#held.clear()
     if (!detached) this.#sink.close(error)
   }
@@ -286,10 +309,28 @@ export class Publication {
     entries.push({ kind: 'frame', epoch, session, sequence: frame.sequence, frame, ...start })
     this.#next = frame.sequence + 1
     const size = frame.data.byteLength
-    this.#unconfirmed.push({ sequence: frame.sequence, size, at: this.#clock.monotonic() })
-    this.#host.append(entries.map(entry => this.#record(entry))).catch((error: unknown) => {
-      this.close(toFramelogError(error, 'LOG_FAILED'))
-    })
+    const { sequence } = frame
+    const sent: Unconfirmed = { sequence, size, at: this.#clock.monotonic(), offset: undefined }
+    this.#unconfirmed.push(sent)
+    this.#host.append(entries.map(entry => this.#record(entry))).then(
+      first => {
+        sent.offset = (first + entries.length - 1) as Offset
+        this.#checkPassed()
+      },
+      (error: unknown) => this.close(toFramelogError(error, 'LOG_FAILED')),
+    )
+  }
+
+  /**
+   * The log took a frame, and reading has passed where it put it without its counting: it is damaged, or the log has
+   * lost its end and the claim with it. Nothing would ever confirm it; the next claim tells what is there.
+   */
+  #checkPassed(): void {
+    const { offset, sequence } = this.#unconfirmed.peek() ?? {}
+    // Where another claim is in doubt, it is not the frame's fault.
+    if (offset === undefined || offset >= this.#host.end || this.#isSuspended) return
+    const message = `Frame ${sequence} was appended at offset ${offset}, and cannot be read there`
+    this.close(new FramelogError('LOG_FAILED', message))
   }
 
   /** Tells of the numbers that are missing before one. */

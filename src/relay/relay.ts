@@ -6,6 +6,7 @@ import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
 import type { BroadcastId, Micros, Millis } from '../units.ts'
 import { Broadcast, type BroadcastContext } from './broadcast.ts'
+import { DamageNotes, type DamageNotice } from './damage-notes.ts'
 import { Directory, type DirectoryEntry } from './directory.ts'
 import type { Snapshot } from './heartbeat-record.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -41,6 +42,7 @@ export type RelayEvent =
       readonly viewers: number
     }
   | { readonly kind: 'error'; readonly id: BroadcastId; readonly error: FramelogError }
+  | ({ readonly kind: 'damage' } & DamageNotice)
 
 export interface BroadcastInfo {
   readonly id: BroadcastId
@@ -81,6 +83,7 @@ export class Relay {
   readonly #options: RelayOptions
   readonly #broadcasts = new Map<BroadcastId, Broadcast>()
   readonly #context: BroadcastContext
+  readonly #damage: DamageNotes
   #directory: Directory | undefined
   #heartbeats: Heartbeats | undefined
   #upkeep: Upkeep | undefined
@@ -90,6 +93,7 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.#options = options
     const { log, clock, gateway, topicOptions, publisherGrace, random } = options
+    this.#damage = new DamageNotes(clock, notice => options.onEvent({ kind: 'damage', ...notice }))
     this.#context = {
       log,
       clock,
@@ -102,6 +106,7 @@ export class Relay {
       onState: broadcast => this.#announce(broadcast),
       isLogCurrent: () => this.#heartbeats?.isCurrent ?? true,
       isHeldElsewhere: id => this.#isHeldElsewhere(id),
+      onDamage: (topic, span) => this.#damage.add(topic, span),
       onClaim: broadcast => this.#upkeep?.write(broadcast),
       onGone: broadcast => {
         if (this.#broadcasts.get(broadcast.id) === broadcast) this.#broadcasts.delete(broadcast.id)
@@ -117,6 +122,7 @@ export class Relay {
       onEntry: entry => this.#onEntry(entry),
       onRefuted: ({ id }) => this.#onRefuted(id),
       onLost: () => this.#upkeep?.rewrite(),
+      onDamage: this.#context.onDamage,
     })
     this.#directory = directory
     const heartbeats = await Heartbeats.open({
@@ -126,6 +132,7 @@ export class Relay {
       topicName: `${topicPrefix}_gateways`,
       snapshot: () => this.#snapshot(),
       onGone: name => this.#onGone(name),
+      onDamage: this.#context.onDamage,
     })
     this.#heartbeats = heartbeats
     const options = { directory, heartbeats, clock, gateway, grace: publisherGrace, random }
@@ -208,6 +215,7 @@ export class Relay {
   async close(): Promise<void> {
     this.#closed = true
     this.#upkeep?.close()
+    this.#damage.close()
     this.#directory?.close()
     const error = new FramelogError('SHUTTING_DOWN', 'The gateway is stopping')
     for (const broadcast of this.#broadcasts.values()) broadcast.close(error)

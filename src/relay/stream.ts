@@ -1,9 +1,9 @@
 /**
- * Turns the records of one topic, read in order, into what viewers are sent: applies the readers' rule and
- * drops what repeats. Live relay and replays each have one, so both show the same.
+ * Turns the records of one topic, read in order, into what viewers are sent: applies the readers' rule, drops what
+ * repeats, and tells of what is missing. Live relay and replays each have one, so both show the same.
  */
 import { FramelogError } from '../errors.ts'
-import type { LogRecord } from '../log/log.ts'
+import type { Chunk, Damage, LogRecord } from '../log/log.ts'
 import { floorOf, ReaderRule } from '../log/reader-rule.ts'
 import { type CatalogEntry, decodeRecord, type Entry, type FrameEntry } from '../log/record.ts'
 import { type Catalog, mainTrack, parseCatalog } from '../media/catalog.ts'
@@ -19,18 +19,24 @@ export interface Accepted {
   readonly opensGop: boolean
   /** Whether it is a frame beside the main track that decodes alone: sound, mostly. */
   readonly standsAlone: boolean
+  /** Numbers before its own that do not count and that no gap names: they were lost. */
+  readonly hole: Hole | undefined
 }
 
-export interface StreamCounters {
-  stale: number
-  repeated: number
-  corrupt: number
-  unknown: number
+export interface Hole {
+  readonly from: number
+  readonly to: number
+  readonly packet: Packet
+}
+
+/** Records that are there and cannot be read: what they were is not known. */
+export interface Damaged {
+  readonly damage: Damage
+  readonly packet: Packet
 }
 
 export class RecordStream {
   readonly rule: ReaderRule
-  readonly counters: StreamCounters = { stale: 0, repeated: 0, corrupt: 0, unknown: 0 }
   /** Where the GOP begins that the newest frame belongs to. */
   gop: { readonly start: Offset; readonly epoch: Offset } | undefined
   /** Timestamp of the newest record that counted. */
@@ -45,15 +51,42 @@ export class RecordStream {
     this.rule = new ReaderRule(floor)
   }
 
+  /** What counts in a chunk, and what cannot be read, in the order of their offsets. */
+  *read({ records, damaged = [] }: Chunk): Generator<Accepted | Damaged> {
+    let passed = 0
+    for (const record of records) {
+      for (let span = damaged[passed]; span && span.from < record.offset; span = damaged[++passed])
+        yield this.#damage(span)
+      const taken = this.#take(record)
+      if (taken !== undefined) yield taken
+    }
+    for (const span of damaged.slice(passed)) yield this.#damage(span)
+  }
+
   /** @returns undefined for a record that does not count */
   take(record: LogRecord): Accepted | undefined {
+    const taken = this.#take(record)
+    return taken && 'entry' in taken ? taken : undefined
+  }
+
+  #take(record: LogRecord): Accepted | Damaged | undefined {
     const entry = decodeRecord(record)
-    const verdict = this.rule.judge(record.offset, entry)
-    if (verdict !== 'accepted') {
-      if (verdict === 'skipped') this.counters[entry.kind === 'corrupt' ? 'corrupt' : 'unknown'] += 1
-      else this.counters[verdict] += 1
-      return undefined
-    }
+    if (entry.kind === 'corrupt')
+      return this.#damage({ from: record.offset, next: (record.offset + 1) as Offset })
+    const last = 'epoch' in entry ? this.rule.lastSequence(entry.session) : -1
+    if (this.rule.judge(record.offset, entry) !== 'accepted') return undefined
+    const accepted = this.#accept(entry, record)
+    return { ...accepted, hole: holeBefore(entry, last) }
+  }
+
+  #damage(damage: Damage): Damaged {
+    // A catalog may be in it: the next one is news, be it the same.
+    this.#catalogBytes = undefined
+    const packet = new Packet({ type: 'gap', frames: 0, reason: 'stored records are damaged' })
+    return { damage, packet }
+  }
+
+  #accept(entry: Entry, record: LogRecord): Omit<Accepted, 'hole'> {
     if (this.time === undefined || record.timestamp > this.time) this.time = record.timestamp
     if ('start' in entry && entry.start !== undefined)
       this.gop = { start: entry.start, epoch: floorOf(entry) }
@@ -82,7 +115,7 @@ export class RecordStream {
     }
   }
 
-  #frame(entry: FrameEntry, record: LogRecord): Accepted {
+  #frame(entry: FrameEntry, record: LogRecord): Omit<Accepted, 'hole'> {
     const { sequence, session } = entry
     const frame = { ...entry.frame, sequence }
     const packet = new Packet({
@@ -112,7 +145,6 @@ export class RecordStream {
       catalog = parseCatalog(entry.catalog)
     } catch (error) {
       if (!(error instanceof FramelogError)) throw error
-      this.counters.unknown += 1
       return undefined
     }
     this.#catalogBytes = entry.catalog
@@ -120,6 +152,16 @@ export class RecordStream {
     this.catalog = new Packet({ type: 'catalog', session: entry.session, catalog })
     return this.catalog
   }
+}
+
+/** @param last number of the session that counted, -1 where that is not known */
+function holeBefore(entry: Entry, last: number): Hole | undefined {
+  if (entry.kind !== 'frame' && entry.kind !== 'gap') return undefined
+  const from = last + 1
+  const to = (entry.kind === 'frame' ? entry.sequence : entry.from) - 1
+  if (last < 0 || to < from) return undefined
+  const packet = new Packet({ type: 'gap', frames: to - from + 1, reason: 'the log does not have them' })
+  return { from, to, packet }
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

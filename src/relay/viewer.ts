@@ -5,7 +5,7 @@
  * a keyframe, and it is told how many; a replay waits for it.
  */
 import { FramelogError } from '../errors.ts'
-import type { Log, Topic } from '../log/log.ts'
+import type { Damage, Log, Topic } from '../log/log.ts'
 import type { Micros, Offset } from '../units.ts'
 import { Approach, type Step } from './approach.ts'
 import type { EntryPoint } from './entry-point.ts'
@@ -29,6 +29,8 @@ export const viewerLimits = {
 export interface LiveEdge {
   /** Joins the live viewers, where everything before the offset has been read live too. */
   attach(viewer: Viewer, from: Offset): boolean
+  /** The replay has met what cannot be read. */
+  onDamage(topic: Topic, span: Damage): void
 }
 
 type State =
@@ -103,6 +105,12 @@ export class Viewer {
     }
   }
 
+  /** Records are missing at an offset: what follows does not decode before the next keyframe. */
+  damaged(packet: Packet, at: Offset): void {
+    if (this.#state.kind === 'skipping') this.#send(packet)
+    else if (this.#state.kind === 'live' && at >= this.#state.from) this.#break(packet)
+  }
+
   /** Something that concerns no single record: the state of the broadcast, its end. */
   tell(packet: Packet): void {
     if (this.#state.kind === 'live' || this.#state.kind === 'skipping') this.#send(packet)
@@ -111,6 +119,7 @@ export class Viewer {
   /** Reads from an entry point on, no faster than the viewer plays, until it has come to the live edge. */
   async replay(log: Log, topic: Topic, point: EntryPoint, edge: LiveEdge): Promise<void> {
     if (this.#state.kind === 'closed') return
+    const onDamage = (span: Damage): void => edge.onDamage(topic, span)
     this.#state = { kind: 'replaying' }
     const stream = new RecordStream(point.floor)
     const approach = new Approach()
@@ -123,20 +132,26 @@ export class Viewer {
         if (!(error instanceof FramelogError) || error.code !== 'OFFSET_OUT_OF_RANGE') throw error
         const { first } = await log.bounds(topic)
         if (first <= at) throw error
-        this.#send(new Packet({ type: 'gap', frames: 0, reason: 'retention removed what was to come next' }))
-        this.#synchronized = false
+        this.#break(new Packet({ type: 'gap', frames: 0, reason: 'retention removed what was to come next' }))
         at = first
         continue
       }
-      for (const record of chunk.records) {
-        const accepted = stream.take(record)
-        if (accepted?.packet === undefined) continue
-        const step = { accepted, packet: accepted.packet, catalog: stream.catalog }
-        if (record.offset < (point.wanted ?? 0)) await this.#give(approach.take(step))
-        else {
-          await this.#give(approach.rest())
-          await this.#pace(accepted.packet)
-          await this.#give([step])
+      for (const met of stream.read(chunk)) {
+        const broken = 'damage' in met ? met : met.hole
+        if (broken !== undefined) {
+          // What is held of its GOP is of no use any more.
+          approach.rest()
+          this.#break(broken.packet)
+        }
+        if ('damage' in met) onDamage(met.damage)
+        else if (met.packet !== undefined) {
+          const step = { accepted: met, packet: met.packet, catalog: stream.catalog }
+          if (met.record.offset < (point.wanted ?? 0)) await this.#give(approach.take(step))
+          else {
+            await this.#give(approach.rest())
+            await this.#pace(met.packet)
+            await this.#give([step])
+          }
         }
         if (this.state !== 'replaying') return
       }
@@ -203,6 +218,11 @@ export class Viewer {
     } else {
       this.#state = { kind: 'skipping', frames: state.frames + 1, gops: state.gops + 1 }
     }
+  }
+
+  #break(packet: Packet): void {
+    this.#send(packet)
+    this.#synchronized = false
   }
 
   #sendGap(frames: number): void {

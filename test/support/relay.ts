@@ -1,11 +1,12 @@
 /** A relay on a real log and a clock that the test moves, without sockets. */
 import type { FramelogError } from '../../src/errors.ts'
-import type { Log } from '../../src/log/log.ts'
+import type { Chunk, Log, LogRecord, Topic } from '../../src/log/log.ts'
 import type { Dropped } from '../../src/relay/held-frames.ts'
 import type { PublishRequest } from '../../src/relay/holder.ts'
 import type { BroadcastState, Packet, ViewerEvent, ViewerSink } from '../../src/relay/packet.ts'
 import type { PublisherSink } from '../../src/relay/publication.ts'
 import { Relay, type RelayEvent } from '../../src/relay/relay.ts'
+import type { Offset } from '../../src/units.ts'
 import { FakeClock } from './fake-clock.ts'
 
 /** A publisher's connection. */
@@ -57,6 +58,26 @@ export const logWith = (log: Log, calls: Partial<Log>): Log =>
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+
+/** A log some of whose records cannot be read. Offsets go up by one in what is changed. */
+export function logDamaged(log: Log, isDamaged: (topic: Topic, record: LogRecord) => boolean): Partial<Log> {
+  const damage = (topic: Topic, chunk: Chunk): Chunk => {
+    const [bad, good] = [true, false].map(wanted =>
+      chunk.records.filter(record => isDamaged(topic, record) === wanted),
+    ) as [LogRecord[], LogRecord[]]
+    if (bad.length === 0) return chunk
+    const damaged = bad.map(({ offset }) => ({ from: offset, next: (offset + 1) as Offset }))
+    return { ...chunk, records: good, damaged }
+  }
+  return {
+    read: async (topic, from, maxBytes) => damage(topic, await log.read(topic, from, maxBytes)),
+    tail: (topic, from, sink) =>
+      log.tail(topic, from, {
+        onChunk: chunk => sink.onChunk(damage(topic, chunk)),
+        onEnd: error => sink.onEnd(error),
+      }),
+  }
+}
 
 /** How many tails of a topic are open, and how many there have been. */
 export function countTails(log: Log, name: string): { tail: Log['tail']; open: number; begun: number } {

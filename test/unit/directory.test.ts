@@ -45,6 +45,7 @@ describe('the directory', () => {
       },
       onRefuted: ({ id }: DirectoryEntry) => void refuted.push(id),
       onLost: () => {},
+      onDamage: () => {},
     }
     const directory = await Directory.open(log, name, new FakeClock(), handler, limit)
     return { directory, refuted, entries: () => entries }
@@ -123,6 +124,7 @@ describe('the directory', () => {
       onLost: () => {
         lost += 1
       },
+      onDamage: () => {},
     })
     // What is there to catch up with is what a refused tail never comes to.
     await directory.put(entry(broadcastId('cam')))

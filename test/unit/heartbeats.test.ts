@@ -125,6 +125,7 @@ describe('gateways that hear each other', () => {
         topicName,
         snapshot: () => ({ holds: this.holds, viewers: this.viewers }),
         onGone: name => this.gone.push(name),
+        onDamage: () => {},
       })
       return this
     }

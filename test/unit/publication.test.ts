@@ -13,6 +13,8 @@ import { FakeClock } from '../support/fake-clock.ts'
 /** A publication on a log that takes everything, and reads back what the test tells it to. */
 function setup(budget = new HeldBudget(), held = heldLimits) {
   const clock = new FakeClock()
+  /** Offset of the first record after the claim. */
+  const first = 7
   const records: NewRecord[] = []
   const acknowledged: number[] = []
   const stalls: boolean[] = []
@@ -21,11 +23,12 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
   let failure: FramelogError | undefined
   const host = {
     append: async (more: readonly NewRecord[]) => {
+      const at = first + records.length
       records.push(...more)
       if (failure) throw failure
-      return 0 as Offset
+      return at as Offset
     },
-    end: 7 as Offset,
+    end: first as Offset,
     timestamp: () => clock.now(),
   }
   const sink = {
@@ -41,12 +44,13 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
   publication.begin({ epoch: 5 as Offset, session: 'abcd1234', next: 0, gop: undefined })
   publication.catalog(testCatalog)
   const entries = (): Entry[] =>
-    records.map((record, i) => decodeRecord({ ...record, offset: (100 + i) as Offset }))
+    records.map((record, i) => decodeRecord({ ...record, offset: (first + i) as Offset }))
   const numbers = (): number[] => entries().flatMap(entry => (entry.kind === 'frame' ? [entry.sequence] : []))
   const gaps = () =>
     entries().flatMap(entry => (entry.kind === 'gap' ? [[entry.from, entry.to, entry.reason]] : []))
   /** All that was appended is read back. */
   const readBack = (): void => {
+    host.end = (first + records.length) as Offset
     for (const entry of entries()) {
       if (entry.kind === 'frame') publication.confirm(entry.sequence)
       if (entry.kind === 'gap') publication.confirm(entry.to)
@@ -70,6 +74,7 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
     readBack,
     stall,
     fail,
+    host,
     error: () => error,
   }
 }
@@ -322,9 +327,54 @@ describe('a publication', () => {
     stall()
     const ended = publication.end('stopped')
     clock.advance(publicationLimits.endTimeout)
-    await ended
+    await assert.rejects(ended, { code: 'LOG_UNREACHABLE' })
     assert.equal(publication.state, 'closed')
     assert.equal(entries().length, 2)
+  })
+
+  it('tells of what it lost where a later number counts, and goes on', () => {
+    const { publication, acknowledged, dropped, error } = setup()
+    for (let n = 0; n < 5; n++) publication.frame(testFrame(n))
+    publication.confirm(0)
+    publication.lost({ from: 1, to: 2 })
+    publication.confirm(3)
+    publication.flush()
+    assert.deepEqual([dropped, acknowledged, error()], [[{ from: 1, to: 2 }], [3], undefined])
+  })
+
+  it('lets its publisher claim again where the log took a frame and cannot give it back', async () => {
+    const { publication, host, acknowledged, error } = setup()
+    for (let n = 0; n < 3; n++) publication.frame(testFrame(n))
+    publication.confirm(0)
+    publication.confirm(1)
+    // Read up to the last frame, which is not read.
+    host.end = (host.end + 3) as Offset
+    publication.flush()
+    await new Promise(setImmediate)
+    assert.deepEqual([acknowledged, error()], [[1], undefined])
+    host.end = (host.end + 1) as Offset
+    publication.flush()
+    assert.deepEqual([error()?.code, error()?.retryable], ['LOG_FAILED', true])
+  })
+
+  it('does so, too, where it is read before the log says where it is', async () => {
+    const { publication, host, error } = setup()
+    publication.frame(testFrame(0))
+    host.end = (host.end + 2) as Offset
+    publication.flush()
+    assert.equal(error(), undefined)
+    await new Promise(setImmediate)
+    assert.equal(error()?.code, 'LOG_FAILED')
+  })
+
+  it('says at its end what cannot be read of what is before it', async () => {
+    const { publication, dropped } = setup()
+    for (let n = 0; n < 3; n++) publication.frame(testFrame(n))
+    publication.confirm(0)
+    const ended = publication.end('stopped')
+    publication.confirmEnd()
+    await ended
+    assert.deepEqual(dropped, [{ from: 1, to: 2 }])
   })
 
   it('refuses a frame past the largest', () => {

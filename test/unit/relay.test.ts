@@ -13,7 +13,7 @@ import { Approach } from '../../src/relay/approach.ts'
 import { CurrentGop, gopLimits } from '../../src/relay/gop.ts'
 import { Packet, type ViewerSink } from '../../src/relay/packet.ts'
 import { Relay, type RelayEvent } from '../../src/relay/relay.ts'
-import { RecordStream } from '../../src/relay/stream.ts'
+import { type Accepted, RecordStream } from '../../src/relay/stream.ts'
 import { Viewer, viewerLimits } from '../../src/relay/viewer.ts'
 import { broadcastId, type Millis, millis, type Offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
@@ -62,7 +62,7 @@ class Writer {
     this.write({ kind: 'session', session: 'abcd1234', resumeHash: '', nonce: '', gateway: '' })
   }
 
-  write(entry: WrittenEntry) {
+  write(entry: WrittenEntry): Accepted | undefined {
     const record: LogRecord = { ...encodeEntry(entry, millis(0)), offset: this.#offset++ as Offset }
     return this.#stream.take(record)
   }
