@@ -36,6 +36,8 @@ export interface CatalogEntry extends Claimed {
   readonly kind: 'catalog'
   /** UTF-8 JSON of a Catalog; not checked here. */
   readonly catalog: Uint8Array
+  /** The claim's, said again: retention may have removed the claim of a broadcast that goes on. */
+  readonly resumeHash?: string
 }
 
 /** A claim: whoever appended the latest one holds the broadcast. Its epoch is the offset it gets. */
@@ -101,6 +103,7 @@ export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
       return { key: frame.track, value: frame.data, headers, timestamp }
     }
     case 'catalog':
+      if (entry.resumeHash !== undefined) headers.push(['rh', entry.resumeHash])
       headers.push(['crc', checksum(entry.catalog)])
       return { key: controlKeys.catalog, value: entry.catalog, headers, timestamp }
     case 'gap': {
@@ -154,8 +157,15 @@ export function decodeRecord(record: LogRecord): Entry {
   }
 
   switch (record.key) {
-    case controlKeys.catalog:
-      return { kind: 'catalog', ...claimed, catalog: record.value }
+    case controlKeys.catalog: {
+      const resumeHash = fields.get('rh')?.slice(0, 256)
+      return {
+        kind: 'catalog',
+        ...claimed,
+        catalog: record.value,
+        ...(resumeHash === undefined ? {} : { resumeHash }),
+      }
+    }
     case controlKeys.gap:
       return decodeGap(record.value, claimed)
     case controlKeys.end:

@@ -3,7 +3,7 @@
  * its publisher where that is connected here. What viewers get has been read from the log, also when the
  * publisher is on this very gateway: what is seen is what is stored.
  */
-import { FramelogError } from '../errors.ts'
+import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Chunk, Damage, Topic } from '../log/log.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
@@ -44,7 +44,8 @@ export class Broadcast implements LiveEdge {
   readonly #audience = new Audience()
   #source: TopicReader | undefined
   #opening: Promise<boolean> | undefined
-  #isClosed = false
+  /** Why it is over; undefined while it is not. */
+  #closedBy: FramelogError | undefined
   readonly #holder: Holder
   #state: BroadcastState = 'waiting'
   #lastTimestamp = 0
@@ -91,8 +92,12 @@ export class Broadcast implements LiveEdge {
     this.#opening ??= this.#open()
       .catch((error: unknown) => {
         // Retention may overtake the reader between looking and reading: once more from where the topic begins now.
-        const isOvertaken = error instanceof FramelogError && error.code === 'OFFSET_OUT_OF_RANGE'
-        return isOvertaken ? this.#open() : Promise.reject(error)
+        return isOvertaken(error) ? this.#open() : Promise.reject(error)
+      })
+      .catch((cause: unknown) => {
+        if (!isOvertaken(cause)) throw cause
+        const message = `Retention removes ${this.id} faster than it is read`
+        throw new FramelogError('LOG_OVERLOADED', message, { cause })
       })
       .finally(() => {
         this.#opening = undefined
@@ -181,7 +186,7 @@ export class Broadcast implements LiveEdge {
   /** Stops reading and ends all connections. */
   close(error: FramelogError): void {
     this.#silence.stop()
-    this.#isClosed = true
+    this.#closedBy ??= error
     this.#source?.close(error)
     this.#source = undefined
     this.#holder.close(error)
@@ -191,7 +196,7 @@ export class Broadcast implements LiveEdge {
   async #open(): Promise<boolean> {
     const reader = await TopicReader.find(this.#context.log, this.topicName)
     if (reader === undefined) return false
-    if (this.#isClosed) throw new FramelogError('SHUTTING_DOWN', 'Nobody uses the broadcast here')
+    if (this.#closedBy !== undefined) throw this.#closedBy
     this.#source = reader
     reader.start({
       onChunk: (source, chunk) => {
@@ -270,7 +275,9 @@ export class Broadcast implements LiveEdge {
       },
       append: records => {
         const { topic } = this
-        return topic ? this.#context.log.append(topic, records) : Promise.reject(deleted(this.id))
+        if (topic !== undefined) return this.#context.log.append(topic, records)
+        const opening = new FramelogError('LOG_UNREACHABLE', `${this.id} is being read anew`)
+        return Promise.reject(this.#closedBy ?? opening)
       },
       read: async () => ((await this.open()) ? this.#source : undefined),
       onClaim: () => {
@@ -335,15 +342,24 @@ export class Broadcast implements LiveEdge {
   /** The reader is over: the topic was deleted, the log was closed, or retention overtook the reader. */
   #lost(error: FramelogError): void {
     this.#source = undefined
-    if (error.code === 'OFFSET_OUT_OF_RANGE') {
+    if (isOvertaken(error)) {
       this.#audience.forgetGop()
-      void this.open().catch(() => this.close(error))
-      return
-    }
-    this.close(error.code === 'TOPIC_NOT_FOUND' ? deleted(this.id) : error)
+      this.open().then(
+        found => (found ? undefined : this.#giveUp(deleted(this.id))),
+        (cause: unknown) => this.#giveUp(toFramelogError(cause)),
+      )
+    } else this.#giveUp(error.code === 'TOPIC_NOT_FOUND' ? deleted(this.id) : error)
+  }
+
+  /** All connections end, and whoever comes next begins with another one. */
+  #giveUp(error: FramelogError): void {
+    this.close(error)
     this.#context.onGone(this)
   }
 }
+
+const isOvertaken = (error: unknown): boolean =>
+  error instanceof FramelogError && error.code === 'OFFSET_OUT_OF_RANGE'
 
 const deleted = (id: BroadcastId): FramelogError =>
   new FramelogError('BROADCAST_DELETED', `The broadcast ${id} was deleted`)

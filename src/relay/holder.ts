@@ -11,14 +11,12 @@ import { ClaimAttempt } from './claim-attempt.ts'
 import { claimAt } from './entry-point.ts'
 import type { HeldBudget, HeldLimits } from './held-frames.ts'
 import { type Claim, Publication, type PublicationHost, type PublisherSink } from './publication.ts'
-import type { RecordStream } from './stream.ts'
+import type { Claimant, RecordStream } from './stream.ts'
 import type { TopicReader } from './topic-reader.ts'
 
 export const takeoverLimits = {
   /** Milliseconds that a claim of the same publisher elsewhere has until its first frame must come. */
   proof: 2000,
-  /** A publisher that has sent something within so many milliseconds is still here. */
-  heard: 1000,
 } as const
 
 export interface PublishRequest {
@@ -65,7 +63,8 @@ export class Holder {
   #publication: Publication | undefined
   /** Claims that are being made. */
   #publishing = 0
-  #latest: SessionEntry | undefined
+  /** Of the newest claim that was read. */
+  #session: string | undefined
   /** A later claim of the same publisher, on another gateway, under which nothing has come yet. */
   #doubted: { readonly epoch: Offset; readonly cancel: () => void } | undefined
 
@@ -113,14 +112,16 @@ export class Holder {
 
   /** A claim was read: the latest one holds the broadcast, whoever else believes to. @returns whether a new session begins */
   claimed(entry: SessionEntry, epoch: Offset, stream: RecordStream): boolean {
-    const isNew = this.#latest?.session !== entry.session
-    this.#latest = entry
+    const isNew = this.#session !== entry.session
+    this.#session = entry.session
     const publication = this.#publication
     if (publication === undefined) return isNew
-    if (publication.nonce === entry.nonce && publication.state === 'claiming') {
-      const next = stream.rule.lastSequence(entry.session) + 1
-      publication.begin({ epoch, session: entry.session, next, gop: next > 0 ? stream.gop : undefined })
-      this.#host.onClaim()
+    if (publication.nonce === entry.nonce) {
+      if (publication.state === 'claiming') {
+        const next = stream.rule.lastSequence(entry.session) + 1
+        publication.begin({ epoch, session: entry.session, next, gop: next > 0 ? stream.gop : undefined })
+        this.#host.onClaim()
+      } else if (!publication.adopt(epoch)) this.#lose(claimedTwice(this.#host.id))
     } else if (publication.state !== 'claiming') {
       // While ours is still to come, an earlier claim changes nothing: ours will be the later one.
       if (entry.resumeHash === publication.resumeHash) this.#doubt(epoch, publication)
@@ -148,15 +149,15 @@ export class Holder {
 
   /**
    * The same publisher has claimed the broadcast elsewhere. Mostly it is there now, and its frames follow. But a claim
-   * that was given up while the log stalled may come late, when the publisher is here again and sends: then it has to
-   * claim once more.
+   * that was given up while the log stalled may come late, when the publisher is here again: then it has to claim once
+   * more.
    */
   #doubt(epoch: Offset, publication: Publication): void {
     this.#settle()
     publication.suspend()
     const cancel = this.#context.clock.after(takeoverLimits.proof, () => {
-      const isStillHere = publication.isHeard(takeoverLimits.heard)
-      this.#lose(isStillHere ? lateClaim(this.#host.id) : takenOver('to another gateway'))
+      // However little it sends: nobody has sent anything elsewhere.
+      this.#lose(publication.isConnected ? lateClaim(this.#host.id) : takenOver('to another gateway'))
     })
     this.#doubted = { epoch, cancel }
   }
@@ -179,13 +180,12 @@ export class Holder {
     if (reader === undefined)
       throw new FramelogError('BROADCAST_DELETED', `The broadcast ${host.id} was deleted`)
     const { rule } = reader.stream
-    if (this.#latest === undefined && rule.epoch !== undefined)
-      this.#latest = await claimAt(log, reader.topic, rule.epoch)
+    const claimant = await this.#claimant(reader)
     attempt.check()
     const { resumeHash } = request
-    this.#refuseWhereBusy(resumeHash)
+    this.#refuseWhereBusy(resumeHash, claimant)
 
-    const same = this.#latest?.resumeHash === resumeHash
+    const same = claimant?.resumeHash === resumeHash
     const goesOn = same && request.session !== undefined && request.session === rule.session
     const session = goesOn ? (request.session as string) : random(8)
     const nonce = random(16)
@@ -205,13 +205,27 @@ export class Holder {
     }
   }
 
-  /** One that is connected and sends nothing is in nobody's way, here as on other gateways. */
-  #refuseWhereBusy(resumeHash: string): void {
+  /** Who made the claim that counts; undefined where nothing that is left tells. */
+  async #claimant({ stream, topic }: TopicReader): Promise<Claimant | undefined> {
+    const known = (): Claimant | undefined =>
+      stream.claimant?.session === stream.rule.session ? stream.claimant : undefined
+    const { epoch } = stream.rule
+    if (known() !== undefined || epoch === undefined) return known()
+    const claim = await claimAt(this.#context.log, topic, epoch)
+    stream.claimant ??= claim
+    return known() ?? claim
+  }
+
+  /**
+   * One that is connected and sends nothing is in nobody's way, here as on other gateways. Where frames come and
+   * nothing tells whose they are, they are another's.
+   */
+  #refuseWhereBusy(resumeHash: string, claimant: Claimant | undefined): void {
     const mine = this.#publication
     const isHeard = mine?.isHeard(this.#context.silence.interrupted) === true
-    const holder = isHeard ? mine.resumeHash : this.#latest?.resumeHash
+    const holder = isHeard ? mine.resumeHash : claimant?.resumeHash
     const live = isHeard || this.#host.isLive
-    if (live && holder !== undefined && holder !== resumeHash) {
+    if (live && holder !== resumeHash) {
       throw new FramelogError(
         'BROADCAST_BUSY',
         `The broadcast ${this.#host.id} is live with another publisher`,
@@ -233,6 +247,9 @@ export class Holder {
 
 const takenOver = (where: string): FramelogError =>
   new FramelogError('BROADCAST_TAKEN_OVER', `The publisher has connected ${where}`)
+
+const claimedTwice = (id: BroadcastId): FramelogError =>
+  new FramelogError('LOG_OVERLOADED', `The log has written a claim of ${id} twice; it takes another one`)
 
 const lateClaim = (id: BroadcastId): FramelogError =>
   new FramelogError(

@@ -157,8 +157,11 @@ export class Publication {
 
   /** Whether its publisher is connected and has said something within so many milliseconds. */
   isHeard(within: number): boolean {
-    const isConnected = this.#state !== 'closed' && this.#state !== 'detached'
-    return isConnected && this.#clock.monotonic() - this.#heardAt < within
+    return this.isConnected && this.#clock.monotonic() - this.#heardAt < within
+  }
+
+  get isConnected(): boolean {
+    return this.#state !== 'closed' && this.#state !== 'detached'
   }
 
   /** Settles when the claim's own record has been read back, or the claim was lost before. */
@@ -176,6 +179,18 @@ export class Publication {
     this.#acknowledged = claim.next - 1
     this.#gop = claim.gop
     this.#claimed.resolve(claim)
+  }
+
+  /**
+   * The claim's record was read back once more: a retry wrote it twice, and the later one counts.
+   * @returns false where something was written under the first, which is lost by that
+   */
+  adopt(epoch: Offset): boolean {
+    const claim = this.#claim
+    const isOver = this.#state === 'closed' || this.#state === 'ending'
+    if (claim === undefined || isOver || this.#next !== claim.next) return false
+    this.#claim = { ...claim, epoch }
+    return true
   }
 
   /** The tracks to come. Its record is written before the next frame, and before every GOP. */
@@ -226,7 +241,7 @@ export class Publication {
 
   /** Numbers are not in the log, and a later one counts: they cannot come any more. To be called before `confirm`. */
   lost(numbers: Dropped): void {
-    if (this.#state !== 'closed' && this.#state !== 'detached') this.#sink.dropped(numbers, gapReasons.lost)
+    if (this.isConnected) this.#sink.dropped(numbers, gapReasons.lost)
   }
 
   /** To be called once after each batch of `confirm`: one acknowledgement covers them all. */
@@ -303,7 +318,9 @@ export class Publication {
       if (opensGop || this.#gop === undefined) this.#gop = { start: this.#host.end, epoch }
       this.#written = tracks
       this.#catalogTime = frame.timestamp
-      entries.push({ kind: 'catalog', epoch, session, catalog: tracks.bytes, ...this.#start(epoch) })
+      const { resumeHash } = this
+      const start = this.#start(epoch)
+      entries.push({ kind: 'catalog', epoch, session, catalog: tracks.bytes, resumeHash, ...start })
     }
     const start = this.#start(epoch)
     entries.push({ kind: 'frame', epoch, session, sequence: frame.sequence, frame, ...start })

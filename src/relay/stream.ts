@@ -23,6 +23,11 @@ export interface Accepted {
   readonly hole: Hole | undefined
 }
 
+export interface Claimant {
+  readonly session: string
+  readonly resumeHash: string
+}
+
 export interface Hole {
   readonly from: number
   readonly to: number
@@ -39,6 +44,8 @@ export class RecordStream {
   readonly rule: ReaderRule
   /** Where the GOP begins that the newest frame belongs to. */
   gop: { readonly start: Offset; readonly epoch: Offset } | undefined
+  /** Who made the newest claim that a claim or a catalog told of. */
+  claimant: Claimant | undefined
   /** Timestamp of the newest record that counted. */
   time: Millis | undefined
   /** The newest catalog, as viewers are sent it. */
@@ -91,9 +98,14 @@ export class RecordStream {
     if ('start' in entry && entry.start !== undefined)
       this.gop = { start: entry.start, epoch: floorOf(entry) }
     switch (entry.kind) {
+      case 'session':
+        this.claimant = entry
+        return { entry, record, packet: undefined, opensGop: false, standsAlone: false }
       case 'frame':
         return this.#frame(entry, record)
       case 'catalog':
+        if (entry.resumeHash !== undefined)
+          this.claimant = { session: entry.session, resumeHash: entry.resumeHash }
         return { entry, record, packet: this.#newCatalog(entry), opensGop: false, standsAlone: false }
       case 'gap': {
         const frames = entry.to - entry.from + 1

@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { FramelogError } from '../../src/errors.ts'
 import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
-import type { Log } from '../../src/log/log.ts'
+import type { Log, NewRecord } from '../../src/log/log.ts'
 import { decodeRecord, encodeEntry } from '../../src/log/record.ts'
 import { claimTimeout } from '../../src/relay/claim-attempt.ts'
 import { takeoverLimits } from '../../src/relay/holder.ts'
-import { broadcastId, offset } from '../../src/units.ts'
+import { relayLimits } from '../../src/relay/relay.ts'
+import { broadcastId, type Offset, offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
 import { until } from '../support/fake-clock.ts'
-import { publishRequest, relayOn, TestPublisherSink } from '../support/relay.ts'
+import { countTails, publishRequest, relayOn, TestPublisherSink } from '../support/relay.ts'
 
 describe('a claim', () => {
   const dir = mkdtempSync(join(tmpdir(), 'framelog-claim-'))
@@ -135,9 +136,106 @@ describe('a claim', () => {
     await relay.close()
   })
 
+  describe('that the log wrote twice', () => {
+    const setUp = async (prefix: string) => {
+      let claim: readonly NewRecord[] = []
+      let next = 0
+      const { relay } = relayOn(log, prefix, {
+        tail: (tailed, from, sink) =>
+          log.tail(tailed, from, {
+            onChunk: chunk => {
+              sink.onChunk(chunk)
+              next = chunk.next
+            },
+            onEnd: error => sink.onEnd(error),
+          }),
+        append: (topic, more) => {
+          if (more.some(({ key }) => key === '.session')) claim = more
+          return log.append(topic, more)
+        },
+      })
+      const sink = new TestPublisherSink()
+      const publishing = await relay.publish(id, publishRequest(), sink)
+      publishing.catalog(testCatalog)
+      const topic = (await log.find(`${prefix}cam`)) ?? assert.fail('no topic')
+      return { relay, sink, publishing, again: () => log.append(topic, claim), read: () => next }
+    }
+
+    it('holds by its later copy where nothing has been written under it', async () => {
+      const { relay, sink, publishing, again, read } = await setUp('twice-')
+      const epoch = await again()
+      await until(() => read() > epoch)
+      publishing.frame(testFrame(0))
+      await until(() => sink.acknowledged === 0 || sink.error !== undefined)
+      assert.equal(sink.error, undefined)
+      const frame = (await records('twice-cam')).find(entry => entry.kind === 'frame')
+      assert.equal(frame?.kind === 'frame' && frame.epoch, epoch)
+      await relay.close()
+    })
+
+    it('is made again at once where something has', async () => {
+      const { relay, sink, publishing, again } = await setUp('thrice-')
+      publishing.frame(testFrame(0))
+      await until(() => sink.acknowledged === 0)
+      await again()
+      await until(() => sink.error !== undefined)
+      assert.deepEqual([sink.error?.code, sink.error?.retryable], ['LOG_OVERLOADED', true])
+      const second = await relay.publish(
+        id,
+        publishRequest('hash', publishing.session),
+        new TestPublisherSink(),
+      )
+      assert.deepEqual([second.session, second.next], [publishing.session, 1])
+      await relay.close()
+    })
+  })
+
+  describe('that retention has removed while the broadcast goes on', () => {
+    const setUp = async (prefix: string) => {
+      const here = relayOn(log, prefix)
+      const sink = new TestPublisherSink()
+      const publishing = await here.relay.publish(id, publishRequest(), sink)
+      publishing.catalog(testCatalog)
+      for (let n = 0; n <= 60; n++) publishing.frame(testFrame(n))
+      await until(() => sink.acknowledged === 60)
+      // Another gateway, for which the log begins behind the claim and the catalog.
+      const begin = offset(5)
+      const there = relayOn(log, prefix, {
+        bounds: async topic => {
+          const bounds = await log.bounds(topic)
+          return topic.name === `${prefix}cam`
+            ? { ...bounds, first: Math.max(bounds.first, begin) as Offset }
+            : bounds
+        },
+        read: (topic, from, bytes) =>
+          topic.name === `${prefix}cam` && from < begin
+            ? Promise.reject(new FramelogError('OFFSET_OUT_OF_RANGE', `${from} is gone`))
+            : log.read(topic, from, bytes),
+      })
+      const close = () => Promise.all([here.relay.close(), there.relay.close()])
+      return { there: there.relay, session: publishing.session, close }
+    }
+
+    it('keeps a stranger out', async () => {
+      const { there, close } = await setUp('stranger-')
+      await assert.rejects(there.publish(id, publishRequest('other'), new TestPublisherSink()), {
+        code: 'BROADCAST_BUSY',
+      })
+      await close()
+    })
+
+    it('lets its publisher go on in its session on another gateway', async () => {
+      const { there, session, close } = await setUp('moves-')
+      const second = await there.publish(id, publishRequest('hash', session), new TestPublisherSink())
+      assert.deepEqual([second.session, second.next], [session, 61])
+      await close()
+    })
+  })
+
   describe('of the same publisher on another gateway', () => {
     const setUp = async (prefix: string) => {
-      const { clock, relay } = relayOn(log, prefix)
+      const tails = countTails(log, `${prefix}cam`)
+      const { clock, relay } = relayOn(log, prefix, { tail: tails.tail })
       const sink = new TestPublisherSink()
       const request = publishRequest()
       const publishing = await relay.publish(id, request, sink)
@@ -174,7 +272,7 @@ describe('a claim', () => {
         await new Promise(setImmediate)
       }
       await read()
-      return { clock, relay, sink, publishing, request: { ...request, session }, write }
+      return { clock, relay, sink, publishing, tails, request: { ...request, session }, write }
     }
 
     it('takes over as soon as a frame follows it', async () => {
@@ -186,9 +284,19 @@ describe('a claim', () => {
     })
 
     it('takes over where nobody is here any more, though no frame follows it', async () => {
-      const { clock, relay, sink } = await setUp('quiet-')
+      const { clock, relay, publishing, tails } = await setUp('quiet-')
+      publishing.leave()
       clock.advance(takeoverLimits.proof)
-      assert.equal(sink.error?.code, 'BROADCAST_TAKEN_OVER')
+      // Nobody is published here any more, so it is let go.
+      clock.advance(relayLimits.idle)
+      assert.equal(tails.open, 0)
+      await relay.close()
+    })
+
+    it('came too late where the publisher is here and connected, however little it sends', async () => {
+      const { clock, relay, sink } = await setUp('slow-')
+      clock.advance(takeoverLimits.proof)
+      assert.deepEqual([sink.error?.code, sink.error?.retryable], ['LOG_OVERLOADED', true])
       await relay.close()
     })
 
