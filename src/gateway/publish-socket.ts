@@ -31,8 +31,10 @@ export class PublishSocket implements ConnectionHandler {
       {
         acknowledge: sequence => this.connection?.send({ type: 'ack', sequence }),
         stalled: stalled => this.connection?.send({ type: 'stall', stalled }),
-        dropped: ({ from, to }, reason) =>
-          this.connection?.send({ type: 'gap', frames: to - from + 1, from, to, reason }),
+        dropped: ({ from, to }, reason, isTooLarge) => {
+          const tooLarge = isTooLarge ? { tooLarge: true } : {}
+          this.connection?.send({ type: 'gap', frames: to - from + 1, from, to, reason, ...tooLarge })
+        },
         close: error => this.connection?.fail(error),
       },
     )

@@ -109,6 +109,15 @@ export class HeldFrames {
     return dropped
   }
 
+  /** The GOP that goes on here was given up: all of it that is held goes too. @returns the last number of it */
+  cutOff(): number | undefined {
+    let last: number | undefined
+    for (let next = this.#queue.peek(); next !== undefined && !isKey(next); next = this.#queue.peek())
+      last = this.shift()?.frame.sequence
+    this.#waitsForKeyframe = this.#queue.length === 0
+    return last
+  }
+
   shift(): ReceivedFrame | undefined {
     const received = this.#queue.shift()
     if (received !== undefined) this.#budget.add(-sizeOf(received))

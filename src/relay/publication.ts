@@ -43,8 +43,8 @@ export interface PublisherSink {
   acknowledge(sequence: number): void
   /** The log does not answer, and frames are held back; or it does again, and all of them are on their way. */
   stalled(isStalled: boolean): void
-  /** Numbers were given up: they will never be in the log. */
-  dropped(numbers: Dropped, reason: string): void
+  /** Numbers were given up: they will never be in the log. @param isTooLarge as the log does not take frames so large */
+  dropped(numbers: Dropped, reason: string, isTooLarge: boolean): void
   /** Ends the connection; the publisher is told why. */
   close(error: FramelogError): void
 }
@@ -87,6 +87,7 @@ const gapReasons = {
   stalled: 'the log stalled',
   left: 'the publisher dropped them',
   lost: 'the log has lost them',
+  tooLarge: 'a frame is larger than the log takes',
 } as const
 
 interface Unconfirmed {
@@ -96,6 +97,8 @@ interface Unconfirmed {
   /** Where the log has put it; undefined until it says so. */
   offset: Offset | undefined
 }
+
+type GapReason = keyof typeof gapReasons
 
 type State = 'claiming' | 'open' | 'holding' | 'detached' | 'ending' | 'closed'
 
@@ -123,8 +126,11 @@ export class Publication {
   #isSuspended = false
   /** When the claim was made or the newest frame was received, on the monotonic clock. */
   #heardAt: number
-  /** The last number that was given up. */
+  /** The last number that was given up, and why. */
   #droppedTo = -1
+  #droppedFor: GapReason = 'stalled'
+  /** Goes up where appends that were under way are given up: whatever becomes of them, it is known. */
+  #course = 0
   #endReason: string | undefined
   readonly #held: HeldFrames
   readonly #unconfirmed = new BoundedQueue<Unconfirmed>(
@@ -241,7 +247,7 @@ export class Publication {
 
   /** Numbers are not in the log, and a later one counts: they cannot come any more. To be called before `confirm`. */
   lost(numbers: Dropped): void {
-    if (this.isConnected) this.#sink.dropped(numbers, gapReasons.lost)
+    this.#tellDropped(numbers, 'lost')
   }
 
   /** To be called once after each batch of `confirm`: one acknowledgement covers them all. */
@@ -311,6 +317,7 @@ export class Publication {
   #append(received: ReceivedFrame): void {
     const { frame, tracks } = received
     const { epoch, session } = this.#claim as Claim
+    const from = this.#next
     const entries: WrittenEntry[] = this.#gapBefore(frame.sequence)
     const opensGop = this.#opensGop(received)
     if (this.#written !== tracks || opensGop) {
@@ -329,13 +336,44 @@ export class Publication {
     const { sequence } = frame
     const sent: Unconfirmed = { sequence, size, at: this.#clock.monotonic(), offset: undefined }
     this.#unconfirmed.push(sent)
+    const course = this.#course
     this.#host.append(entries.map(entry => this.#record(entry))).then(
       first => {
         sent.offset = (first + entries.length - 1) as Offset
         this.#checkPassed()
       },
-      (error: unknown) => this.close(toFramelogError(error, 'LOG_FAILED')),
+      (error: unknown) => {
+        if (course === this.#course) this.#failed(from, toFramelogError(error, 'LOG_FAILED'))
+      },
     )
+  }
+
+  /** @param from the first number that was in it. All that was handed over behind it has failed, or will, as the log promises */
+  #failed(from: number, error: FramelogError): void {
+    if (error.code !== 'FRAME_TOO_LARGE' || this.#state === 'claiming') {
+      this.close(error)
+      return
+    }
+    if (this.#state === 'closed') return
+    this.#course += 1
+    const to = Math.max(this.#next - 1, this.#held.cutOff() ?? -1)
+    const kept = [...this.#unconfirmed].filter(({ sequence }) => sequence < from)
+    this.#unconfirmed.clear()
+    for (const sent of kept) this.#unconfirmed.push(sent)
+    this.#next = from
+    this.#written = undefined
+    this.#giveUp({ from, to }, 'tooLarge')
+    this.#drain()
+  }
+
+  #giveUp(numbers: Dropped, reason: GapReason): void {
+    this.#droppedTo = numbers.to
+    this.#droppedFor = reason
+    this.#tellDropped(numbers, reason)
+  }
+
+  #tellDropped(numbers: Dropped, reason: GapReason): void {
+    if (this.isConnected) this.#sink.dropped(numbers, gapReasons[reason], reason === 'tooLarge')
   }
 
   /**
@@ -354,7 +392,7 @@ export class Publication {
   #gapBefore(sequence: number): WrittenEntry[] {
     if (sequence <= this.#next) return []
     const { epoch, session } = this.#claim as Claim
-    const reason = this.#droppedTo >= this.#next ? gapReasons.stalled : gapReasons.left
+    const reason = gapReasons[this.#droppedTo >= this.#next ? this.#droppedFor : 'left']
     return [{ kind: 'gap', epoch, session, from: this.#next, to: sequence - 1, reason }]
   }
 
@@ -374,10 +412,9 @@ export class Publication {
     this.#state = 'holding'
     if (this.#isStale()) this.#tellStalled(true)
     const dropped = this.#held.push(received)
-    if (dropped !== undefined) {
-      this.#droppedTo = dropped.to
-      this.#sink.dropped(dropped, gapReasons.stalled)
-    }
+    // What is cut off behind a frame that was too large goes for the same reason.
+    const isBehind = dropped?.from === this.#droppedTo + 1 && this.#droppedTo >= this.#next
+    if (dropped !== undefined) this.#giveUp(dropped, isBehind ? this.#droppedFor : 'stalled')
     this.#drain()
   }
 

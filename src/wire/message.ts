@@ -104,6 +104,8 @@ const schemas = {
     reason: shortText,
     from: v.optional(count),
     to: v.optional(count),
+    /** To a publisher: the log takes no frames so large. */
+    tooLarge: v.optional(v.boolean()),
   }),
   /** Whether the log keeps a publisher waiting: its frames are held meanwhile. */
   stall: v.looseObject({ stalled: v.boolean() }),

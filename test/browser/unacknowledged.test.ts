@@ -40,8 +40,8 @@ describe('frames that are not acknowledged', () => {
     const kept = new Unacknowledged(opensGop)
     for (const i of range(0, 100)) kept.add(picture(i, 10))
     for (const _ of range(0, 50)) kept.take()
-    assert.equal(kept.giveUp(20, 59), 40)
-    assert.equal(kept.giveUp(20, 59), 0)
+    assert.equal(kept.giveUp(20, 59).lost, 40)
+    assert.equal(kept.giveUp(20, 59).lost, 0)
     assert.equal(kept.bytes, 600)
     assert.deepEqual(takeAll(kept), range(60, 100))
     kept.rewind(10)
@@ -86,7 +86,7 @@ describe('frames that are not acknowledged', () => {
       80,
     )
     assert.equal(
-      after(kept => kept.giveUp(50, 200)),
+      after(kept => kept.giveUp(50, 200).lost),
       151,
     )
     assert.equal(
@@ -120,6 +120,20 @@ describe('frames that are not acknowledged', () => {
     assert.deepEqual(kept.add(picture(11)), { dropped: 1, needsKeyframe: false })
     assert.deepEqual(kept.add(picture(60)), { dropped: 0, needsKeyframe: false })
     assert.deepEqual(takeAll(kept), [60])
+  })
+
+  it('want one keyframe where the gateway cannot go on with what it was sent, and take nothing else until it comes', () => {
+    const kept = new Unacknowledged(opensGop)
+    for (const i of range(0, 5)) kept.add(picture(i))
+    takeAll(kept)
+    assert.deepEqual(kept.giveUp(1, 3), { lost: 3, needsKeyframe: false })
+    assert.deepEqual(kept.giveUp(4, 4), { lost: 1, needsKeyframe: true })
+    assert.deepEqual(kept.giveUp(4, 4), { lost: 0, needsKeyframe: false })
+    assert.deepEqual(kept.add(picture(5)), { dropped: 1, needsKeyframe: false })
+    assert.deepEqual(kept.giveUp(5, 5), { lost: 0, needsKeyframe: false })
+    kept.add(picture(60))
+    assert.deepEqual(takeAll(kept), [60])
+    assert.deepEqual(kept.giveUp(60, 60), { lost: 1, needsKeyframe: true })
   })
 
   it('stay within their limits, in order, and begin with a keyframe after a drop, whatever comes', () => {

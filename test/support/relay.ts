@@ -100,6 +100,9 @@ export function countTails(log: Log, name: string): { tail: Log['tail']; open: n
   return count
 }
 
+/** Names differ over all relays of a test. */
+let random = 0
+
 export function relayOn(
   log: Log,
   prefix: string,
@@ -107,7 +110,6 @@ export function relayOn(
 ): { clock: FakeClock; relay: Relay; events: RelayEvent[] } {
   const clock = new FakeClock()
   const events: RelayEvent[] = []
-  let random = 0
   const relay = new Relay({
     log: logWith(log, calls),
     clock,

@@ -19,13 +19,14 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
   const acknowledged: number[] = []
   const stalls: boolean[] = []
   const dropped: Dropped[] = []
+  const tooLarge: boolean[] = []
   let error: FramelogError | undefined
   let failure: FramelogError | undefined
   const host = {
     append: async (more: readonly NewRecord[]) => {
       const at = first + records.length
-      records.push(...more)
       if (failure) throw failure
+      records.push(...more)
       return at as Offset
     },
     end: first as Offset,
@@ -34,7 +35,10 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
   const sink = {
     acknowledge: (sequence: number) => void acknowledged.push(sequence),
     stalled: (isStalled: boolean) => void stalls.push(isStalled),
-    dropped: (numbers: Dropped) => void dropped.push(numbers),
+    dropped: (numbers: Dropped, _: string, isTooLarge: boolean) => {
+      dropped.push(numbers)
+      tooLarge.push(isTooLarge)
+    },
     close: (reason: FramelogError) => {
       error = reason
     },
@@ -59,7 +63,7 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
     publication.flush()
   }
   const stall = (): void => clock.advance(publicationLimits.staleAfter + 1)
-  const fail = (reason: FramelogError): void => {
+  const fail = (reason: FramelogError | undefined): void => {
     failure = reason
   }
   return {
@@ -71,6 +75,7 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
     acknowledged,
     stalls,
     dropped,
+    tooLarge,
     readBack,
     stall,
     fail,
@@ -287,6 +292,46 @@ describe('a publication', () => {
       [error()?.code, error()?.retryable, publication.state],
       ['LOG_UNREACHABLE', true, 'closed'],
     )
+  })
+
+  it('gives up a frame that the log finds too large, with what it was handed behind it and its GOP, and goes on', async () => {
+    const { publication, numbers, gaps, fail, dropped, tooLarge, readBack, acknowledged, error } = setup()
+    publication.frame(testFrame(0))
+    publication.frame(testFrame(1))
+    await new Promise(setImmediate)
+    fail(new FramelogError('FRAME_TOO_LARGE', 'too large'))
+    // As the log promises: what was handed over before the first refusal was told is refused, too.
+    for (const n of range(2, 5)) publication.frame(testFrame(n, { keyframe: n === 2 }))
+    await new Promise(setImmediate)
+    fail(undefined)
+    assert.deepEqual([error(), publication.state], [undefined, 'open'])
+    publication.frame(testFrame(5))
+    publication.frame(sound(6))
+    publication.frame(testFrame(7, { keyframe: true }))
+    publication.frame(testFrame(8))
+    assert.deepEqual(dropped, [
+      { from: 2, to: 4 },
+      { from: 5, to: 5 },
+      { from: 6, to: 6 },
+    ])
+    assert.deepEqual(tooLarge, [true, true, true])
+    readBack()
+    assert.deepEqual(numbers(), [0, 1, 7, 8])
+    assert.deepEqual(gaps(), [[2, 6, 'a frame is larger than the log takes']])
+    assert.deepEqual(acknowledged, [8])
+  })
+
+  it('gives up what it holds of the GOP of a frame that is too large', async () => {
+    const { publication, fail, dropped, clock, numbers } = setup()
+    fail(new FramelogError('FRAME_TOO_LARGE', 'too large'))
+    publication.frame(testFrame(0))
+    fail(undefined)
+    clock.advance(publicationLimits.staleAfter + 1)
+    for (const n of range(1, 6)) publication.frame(testFrame(n, { keyframe: n === 4 }))
+    await new Promise(setImmediate)
+    assert.deepEqual(dropped, [{ from: 0, to: 3 }])
+    assert.deepEqual(numbers(), [4, 5])
+    assert.equal(publication.state, 'open')
   })
 
   it('writes what it holds before its end, once its claim is known to hold, and acknowledges it', async () => {

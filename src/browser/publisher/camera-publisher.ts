@@ -55,6 +55,7 @@ export class CameraPublisher implements Publisher {
       onLost: problem => this.#lost(problem),
       onFailed: problem => this.#end({ kind: 'failed', problem }),
       onKeyframeWanted: () => this.#source?.wantKeyframe(),
+      onTooLarge: () => this.#source?.lowerBitrate(),
     })
   }
 

@@ -24,6 +24,8 @@ export interface FrameSource {
   begin(): void
   /** What was sent does not decode any more: the next picture, or one soon, shall decode alone. */
   wantKeyframe(): void
+  /** The same, and what follows shall be smaller, in sessions to come too. */
+  lowerBitrate(): void
   /** Gives what is still inside, a while at most, and makes nothing more. */
   finish(): Promise<void>
   /** Idempotent. */

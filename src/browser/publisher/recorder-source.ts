@@ -83,6 +83,9 @@ export class RecorderSource implements FrameSource {
   /** A recorder cannot be asked for one; the next comes with its interval, or with a new recording. */
   wantKeyframe(): void {}
 
+  /** Nor can its bitrate be changed. */
+  lowerBitrate(): void {}
+
   async finish(): Promise<void> {
     this.#finishing = true
     if (this.#recording !== undefined) await this.#stop(this.#recording)

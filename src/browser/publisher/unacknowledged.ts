@@ -22,21 +22,31 @@ export interface Added {
   readonly needsKeyframe: boolean
 }
 
-export class Unacknowledged {
-  readonly #opensGop: (frame: NumberedFrame) => boolean
+/** What giving numbers up has cost. */
+export interface GivenUp {
+  /** Frames that are lost by it. */
+  readonly lost: number
+  /** Nothing that was sent can be gone on with: the encoder should give a keyframe. Said once until it comes. */
+  readonly needsKeyframe: boolean
+}
+
+export class Unacknowledged<Kept extends NumberedFrame = NumberedFrame> {
+  readonly #opensGop: (frame: Kept) => boolean
   readonly #limits: UnacknowledgedLimits
   /** What is before the head is gone; the array is shortened from time to time. */
-  #frames: NumberedFrame[] = []
+  #frames: Kept[] = []
   #head = 0
   /** Index of the first frame that this connection has not been given. */
   #unsent = 0
   #bytes = 0
   #waitsForKeyframe = false
+  /** Number of the frame that was added last. */
+  #newest = -1
   /** Numbers that were sent and had to go: the gateway may still write them. Ascending. */
   #forgotten: number[] = []
 
   /** @param opensGop whether what follows decodes from this frame on */
-  constructor(opensGop: (frame: NumberedFrame) => boolean, limits = unacknowledgedLimits) {
+  constructor(opensGop: (frame: Kept) => boolean, limits = unacknowledgedLimits) {
     this.#opensGop = opensGop
     this.#limits = limits
   }
@@ -50,7 +60,8 @@ export class Unacknowledged {
   }
 
   /** @param frame numbered above all that were added before */
-  add(frame: NumberedFrame): Added {
+  add(frame: Kept): Added {
+    this.#newest = frame.sequence
     if (this.#waitsForKeyframe) {
       if (!this.#opensGop(frame)) return { dropped: 1, needsKeyframe: false }
       this.#waitsForKeyframe = false
@@ -72,11 +83,19 @@ export class Unacknowledged {
     if (this.#forgotten.length > 0) this.#forgotten = this.#forgotten.filter(number => number > sequence)
   }
 
-  /** Numbers that the gateway gave up: they will never be acknowledged. @returns how many are lost by that */
-  giveUp(from: number, to: number): number {
+  /** Numbers that the gateway gave up: they will never be acknowledged. */
+  giveUp(from: number, to: number): GivenUp {
     const forgotten = this.#forgotten.length
     this.#forgotten = this.#forgotten.filter(number => number < from || number > to)
-    return this.#giveUpKept(from, to) + forgotten - this.#forgotten.length
+    const lost = this.#giveUpKept(from, to) + forgotten - this.#forgotten.length
+    return { lost, needsKeyframe: to >= this.#newest && this.cutOff() }
+  }
+
+  /** What follows does not decode before the next keyframe, and is not taken. @returns false where that was known */
+  cutOff(): boolean {
+    const isNew = !this.#waitsForKeyframe
+    this.#waitsForKeyframe = true
+    return isNew
   }
 
   #giveUpKept(from: number, to: number): number {
@@ -92,7 +111,7 @@ export class Unacknowledged {
   }
 
   /** The next frame that this connection has not been given. */
-  take(): NumberedFrame | undefined {
+  take(): Kept | undefined {
     const frame = this.#frames[this.#unsent]
     if (frame !== undefined) this.#unsent += 1
     return frame

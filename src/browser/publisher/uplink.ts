@@ -26,8 +26,10 @@ export interface UplinkHandler {
   onStalled(): void
   onLost(problem: Problem | undefined): void
   onFailed(problem: Problem): void
-  /** What was kept had to go, or a frame was too large: the encoder should begin a new GOP. */
+  /** What was kept had to go: the encoder should begin a new GOP. */
   onKeyframeWanted(): void
+  /** The gateway or its log takes no frames so large: the encoder should begin a new GOP with smaller ones. */
+  onTooLarge(): void
 }
 
 export interface UplinkOptions {
@@ -36,12 +38,20 @@ export interface UplinkOptions {
   readonly token: string | undefined
 }
 
+interface DescribedFrame extends NumberedFrame {
+  /** The one that was told before it: kept with it, as another one may hold when it is sent again. */
+  readonly catalog: Catalog | undefined
+}
+
 export class Uplink {
   readonly link: Link
   readonly #options: UplinkOptions
   readonly #handler: UplinkHandler
-  readonly #kept = new Unacknowledged(frame => this.#opensGop(frame))
+  readonly #kept = new Unacknowledged<DescribedFrame>(opensGop)
+  /** Of the frames to come. */
   #catalog: Catalog | undefined
+  /** What this connection was told last. */
+  #told: Catalog | undefined
   #session: string | undefined
   #next = 0
   #acknowledged = -1
@@ -87,9 +97,7 @@ export class Uplink {
 
   /** The tracks of the frames to come. */
   describe(catalog: Catalog): void {
-    this.#pump()
     this.#catalog = catalog
-    this.link.send({ type: 'catalog', catalog })
   }
 
   /** Takes a frame that an encoder gave. The catalog must have been told. */
@@ -97,10 +105,11 @@ export class Uplink {
     if (frame.data.byteLength > this.#maxFrameBytes) {
       this.#dropped += 1
       this.#next += 1
-      this.#handler.onKeyframeWanted()
+      if (this.#kept.cutOff()) this.#handler.onTooLarge()
       return
     }
-    const { dropped, needsKeyframe } = this.#kept.add({ ...frame, sequence: this.#next })
+    const described = { ...frame, sequence: this.#next, catalog: this.#catalog }
+    const { dropped, needsKeyframe } = this.#kept.add(described)
     this.#next += 1
     this.#dropped += dropped
     if (needsKeyframe) this.#handler.onKeyframeWanted()
@@ -126,8 +135,7 @@ export class Uplink {
   abandon(reason: string): void {
     clearTimeout(this.#retry)
     for (let frame = this.#kept.take(); frame !== undefined; frame = this.#kept.take()) {
-      if (!this.link.send({ type: 'frame', frame })) break
-      this.#sent += 1
+      if (!this.#give(frame)) break
     }
     this.link.send({ type: 'end', reason })
     this.link.close()
@@ -149,12 +157,12 @@ export class Uplink {
     if (welcome.role !== 'publish') return
     this.#openedAt ??= openedAt
     this.#isStalled = false
+    this.#told = undefined
     this.#maxFrameBytes = welcome.maxFrameBytes
     if (welcome.session === this.#session) {
       this.#acknowledged = Math.max(this.#acknowledged, welcome.next - 1)
       this.#next = Math.max(this.#next, welcome.next)
       this.#dropped += this.#kept.rewind(welcome.next)
-      if (this.#catalog !== undefined) this.link.send({ type: 'catalog', catalog: this.#catalog })
       this.#pump()
     } else {
       this.#session = welcome.session
@@ -189,11 +197,13 @@ export class Uplink {
   }
 
   /** The gateway has dropped what it could not hold. */
-  #giveUp({ from, to }: MessageOf<'gap'>): void {
+  #giveUp({ from, to, tooLarge }: MessageOf<'gap'>): void {
     if (from === undefined || to === undefined) return
-    this.#dropped += this.#kept.giveUp(from, to)
-    // Nothing that it holds can be decoded any more: it takes a keyframe next.
-    if (to >= this.#next - 1) this.#handler.onKeyframeWanted()
+    const { lost, needsKeyframe } = this.#kept.giveUp(from, to)
+    this.#dropped += lost
+    if (!needsKeyframe) return
+    if (tooLarge) this.#handler.onTooLarge()
+    else this.#handler.onKeyframeWanted()
   }
 
   #pump(): void {
@@ -202,13 +212,23 @@ export class Uplink {
     while (this.link.buffered < uplinkLimits.buffered) {
       const frame = this.#kept.take()
       if (frame === undefined) return
-      if (!this.link.send({ type: 'frame', frame })) return
-      this.#sent += 1
+      if (!this.#give(frame)) return
     }
     this.#retry = setTimeout(() => this.#pump(), uplinkLimits.retry)
   }
 
-  #opensGop(frame: NumberedFrame): boolean {
-    return frame.keyframe && (this.#catalog === undefined || frame.track === mainTrack(this.#catalog)?.name)
+  /** @returns false where there is no connection */
+  #give(frame: DescribedFrame): boolean {
+    const { catalog = this.#catalog } = frame
+    if (catalog !== undefined && catalog !== this.#told) {
+      if (!this.link.send({ type: 'catalog', catalog })) return false
+      this.#told = catalog
+    }
+    if (!this.link.send({ type: 'frame', frame })) return false
+    this.#sent += 1
+    return true
   }
 }
+
+const opensGop = ({ keyframe, track, catalog }: DescribedFrame): boolean =>
+  keyframe && (catalog === undefined || track === mainTrack(catalog)?.name)

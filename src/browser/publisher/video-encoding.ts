@@ -70,9 +70,10 @@ export class VideoEncoding {
     this.#wantsKeyframe = true
   }
 
-  /** Half of what it was: frames have been too large. */
-  lowerBitrate(): void {
+  /** Half of what it was: frames have been too large. @returns the configuration from now on */
+  lowerBitrate(): VideoEncoderConfig {
     this.#configure({ ...this.#config, bitrate: Math.max(100_000, (this.#config.bitrate ?? 1_000_000) / 2) })
+    return this.#config
   }
 
   /** Gives what the encoder still holds. */

@@ -61,6 +61,10 @@ export class WebCodecsSource implements FrameSource {
     this.#video?.forceKeyframe()
   }
 
+  lowerBitrate(): void {
+    if (this.#video !== undefined) this.#videoConfig = this.#video.lowerBitrate()
+  }
+
   async finish(): Promise<void> {
     this.#stopReading()
     await Promise.all([this.#video?.flush(), this.#sound?.flush()])
