@@ -51,6 +51,8 @@ export class Directory {
   readonly #entries = new Map<BroadcastId, Known>()
   /** Those that are not over. */
   readonly #active = new Set<BroadcastId>()
+  /** Those that are, the one that ended first at the front. */
+  readonly #ended = new Set<BroadcastId>()
   readonly #handler: DirectoryHandler
   readonly #limit: number
   #tail: Tail | undefined
@@ -172,14 +174,27 @@ export class Directory {
       if (isSame(known.topic, topic)) {
         this.#entries.delete(id)
         this.#active.delete(id)
+        this.#ended.delete(id)
       } else this.#handler.onRefuted(known)
       return
     }
-    if (known === undefined && this.#entries.size >= this.#limit) return
+    if (known === undefined && !this.#makeRoom()) return
     this.#entries.set(id, { entry: parsed, at: this.#clock.monotonic() })
-    if (parsed.state === 'ended') this.#active.delete(id)
-    else this.#active.add(id)
+    this.#active.delete(id)
+    this.#ended.delete(id)
+    const group = parsed.state === 'ended' ? this.#ended : this.#active
+    group.add(id)
     this.#handler.onEntry(parsed)
+  }
+
+  /** What has been over for longest is forgotten for it: its recording is still there. @returns false where all are on air */
+  #makeRoom(): boolean {
+    if (this.#entries.size < this.#limit) return true
+    for (const oldest of this.#ended) {
+      this.#ended.delete(oldest)
+      return this.#entries.delete(oldest)
+    }
+    return false
   }
 }
 

@@ -1,5 +1,5 @@
 /** Where to begin reading a topic: random access by the `start` that records carry, without any index. */
-import type { Log, LogRecord, Topic } from '../log/log.ts'
+import type { Chunk, Log, LogRecord, Topic } from '../log/log.ts'
 import { floorOf } from '../log/reader-rule.ts'
 import { decodeRecord, type SessionEntry } from '../log/record.ts'
 import type { Millis, Offset } from '../units.ts'
@@ -17,6 +17,8 @@ export interface EntryPoint {
 const lookBack = [1, 64, 1024, 8192] as const
 const lookOn = 8192
 const probeBytes = 1024 * 1024
+/** Bytes read in one search: records of a track that is not ours carry no `start`, and may be large. */
+export const searchBytes = 32 * 1024 * 1024
 
 /** Where to begin a replay; undefined to join live. @param isOver no frame follows what is there */
 export async function entryPointOf(
@@ -39,10 +41,14 @@ export async function entryPointOf(
   }
 }
 
-/** Where to read from so that the newest GOP comes whole. */
+/**
+ * Where to read from so that the newest GOP comes whole. Where none is found near the end, whoever published has been
+ * silent for all that came since: it is read from there, and not from the beginning of what may be hours.
+ */
 export async function newestGop(log: Log, topic: Topic): Promise<EntryPoint> {
   const { first, next } = await log.bounds(topic)
-  return (await lastPoint(log, topic, first, next)) ?? { from: first }
+  const { point, from } = await lastPoint(log, topic, first, next)
+  return point ?? { from }
 }
 
 /** Where to read from so that the first frame at or after an offset can be decoded. */
@@ -50,7 +56,8 @@ async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<EntryPoint
   const { first, next } = await log.bounds(topic)
   const from = Math.min(Math.max(wanted, first), next) as Offset
   if (from === first) return { from: first }
-  for (let at = from; at < next && at - from < lookOn; ) {
+  let bytes = 0
+  for (let at = from; at < next && at - from < lookOn && bytes < searchBytes; ) {
     const chunk = await log.read(topic, at, probeBytes)
     for (const record of chunk.records) {
       const point = pointOf(record, first)
@@ -58,9 +65,10 @@ async function gopAt(log: Log, topic: Topic, wanted: Offset): Promise<EntryPoint
     }
     if (chunk.next <= at) break
     at = chunk.next
+    bytes += bytesOf(chunk)
   }
   // Nothing but claims and other programs' records: the frames to come may belong to the GOP before the position.
-  const point = await lastPoint(log, topic, first, from)
+  const { point } = await lastPoint(log, topic, first, from)
   return point ? { ...point, wanted: from } : { from }
 }
 
@@ -86,33 +94,33 @@ function pointOf(record: LogRecord, first: Offset): EntryPoint | undefined {
   return { from: Math.max(entry.start, first) as Offset, floor: floorOf(entry) }
 }
 
-/** Of the last record before an offset that carries a `start`, where there is one not too far back. */
-async function lastPoint(
-  log: Log,
-  topic: Topic,
-  first: Offset,
-  before: Offset,
-): Promise<EntryPoint | undefined> {
-  for (const back of lookBack) {
-    const from = Math.max(first, before - back) as Offset
-    const records = await readSpan(log, topic, from, before)
-    for (const record of records.reverse()) {
-      const point = pointOf(record, first)
-      if (point) return point
-    }
-    if (from === first) return undefined
-  }
-  return undefined
+interface Search {
+  readonly point?: EntryPoint
+  /** All from here on was looked at. */
+  readonly from: Offset
 }
 
-async function readSpan(log: Log, topic: Topic, from: Offset, to: Offset): Promise<LogRecord[]> {
-  const records: LogRecord[] = []
-  let at = from
-  while (at < to) {
-    const chunk = await log.read(topic, at, probeBytes)
-    for (const record of chunk.records) if (record.offset < to) records.push(record)
-    if (chunk.next <= at) break
-    at = chunk.next
+/** Of the last record before an offset that carries a `start`, where there is one not too far back. */
+async function lastPoint(log: Log, topic: Topic, first: Offset, before: Offset): Promise<Search> {
+  let budget = searchBytes
+  let looked = before
+  for (const back of lookBack) {
+    const from = Math.max(first, before - back) as Offset
+    let point: EntryPoint | undefined
+    for (let at = from; at < before && budget > 0; ) {
+      const chunk = await log.read(topic, at, probeBytes)
+      for (const record of chunk.records) if (record.offset < before) point = pointOf(record, first) ?? point
+      if (chunk.next <= at) break
+      at = chunk.next
+      budget -= bytesOf(chunk)
+    }
+    // Where time was short it may not be the last one: a lower bound, too.
+    if (point !== undefined) return { point, from }
+    if (budget <= 0) break
+    looked = from
+    if (from === first) break
   }
-  return records
+  return { from: looked }
 }
+
+const bytesOf = ({ records }: Chunk): number => records.reduce((sum, { value }) => sum + value.byteLength, 0)

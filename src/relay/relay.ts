@@ -205,10 +205,12 @@ export class Relay {
   /** Removes a broadcast and all its records. @throws FramelogError BROADCAST_NOT_FOUND, and what the log throws */
   async delete(id: BroadcastId): Promise<void> {
     const { log } = this.#options
-    const topic = await log.find(this.#topicName(id))
+    const found = await log.find(this.#topicName(id))
+    // Its topic may have been deleted by hand, and the directory not know it.
+    const topic = found?.id ?? this.#directory?.get(id)?.topic
     if (topic === undefined) throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${id}`)
-    await log.delete(topic)
-    await this.#upkeep?.remove(id, topic.id)
+    if (found !== undefined) await log.delete(found)
+    await this.#upkeep?.remove(id, topic)
   }
 
   /** Ends all connections and tells the other gateways; broadcasts stay as they are in the log. */

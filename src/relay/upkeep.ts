@@ -12,7 +12,7 @@ import type { Heartbeats } from './heartbeats.ts'
 export const upkeepLimits = {
   /** Between two looks at the directory, milliseconds; a little more or less, so that gateways spread. */
   sweep: 2000,
-  /** Broadcasts of gateways that are gone that are looked at in one sweep. */
+  /** Broadcasts of gateways that are gone that are looked at in one sweep, and as many that are waited for. */
   opensPerSweep: 16,
   /** Milliseconds within which whoever found a broadcast ended says so: the first one spares the others. */
   spread: 500,
@@ -122,6 +122,7 @@ export class Upkeep {
       if (this.#closed) return
       this.#scheduleSweep()
       this.#repair()
+      this.#openWaiting()
       this.#doubt()
     })
   }
@@ -141,15 +142,29 @@ export class Upkeep {
     }
   }
 
+  /** Who waits here for what is on air: it could not be read, or its topic not be found, when its entry came. */
+  #openWaiting(): void {
+    const { directory } = this.#options
+    const waiting = [...this.#host.broadcasts.values()].filter(
+      ({ id, topic }) => topic === undefined && directory.active.has(id),
+    )
+    // It was told why when its entry came.
+    for (const broadcast of this.#some(waiting)) broadcast.open().catch(() => {})
+  }
+
   /** Looks at some of those that should be on air and that no living gateway holds. */
   #doubt(): void {
     const { directory } = this.#options
     const doubtful = [...directory.active].filter(
       id => !this.#host.broadcasts.has(id) && this.#isDoubtful(id),
     )
-    const first = Math.floor(this.#random() * doubtful.length)
-    const count = Math.min(doubtful.length, upkeepLimits.opensPerSweep)
-    for (let i = 0; i < count; i++) this.#look(doubtful[(first + i) % doubtful.length] as BroadcastId)
+    for (const id of this.#some(doubtful)) this.#look(id)
+  }
+
+  /** As many as are opened in one sweep, beginning anywhere. */
+  #some<Item>(items: readonly Item[]): Item[] {
+    const first = Math.floor(this.#random() * items.length)
+    return [...items.slice(first), ...items.slice(0, first)].slice(0, upkeepLimits.opensPerSweep)
   }
 
   #isDoubtful(id: BroadcastId): boolean {

@@ -11,8 +11,9 @@ import { heartbeatLimits } from '../../src/relay/heartbeats.ts'
 import { Relay } from '../../src/relay/relay.ts'
 import { upkeepLimits } from '../../src/relay/upkeep.ts'
 import { type BroadcastId, broadcastId, millis, type Offset } from '../../src/units.ts'
+import { testCatalog, testFrame } from '../support/clients.ts'
 import { FakeClock, until } from '../support/fake-clock.ts'
-import { logWith } from '../support/relay.ts'
+import { logWith, publishRequest, relayOn, TestPublisherSink, TestViewerSink } from '../support/relay.ts'
 
 describe('the directory', () => {
   const dir = mkdtempSync(join(tmpdir(), 'framelog-directory-'))
@@ -91,12 +92,24 @@ describe('the directory', () => {
     directory.close()
   })
 
-  it('holds a bounded number of broadcasts', async () => {
+  it('holds a bounded number of broadcasts, and forgets what is over first', async () => {
     const { directory, entries } = await open('full', 3)
+    const names = () => directory.list().map(({ id }) => id)
     for (let i = 0; i < 5; i++) await directory.put(entry(broadcastId(`cam-${i}`)))
-    await directory.put(entry(broadcastId('cam-0'), { state: 'ended' }))
-    await until(() => entries() === 4)
-    assert.equal(directory.list().length, 3)
+    for (const i of [1, 0]) await directory.put(entry(broadcastId(`cam-${i}`), { state: 'ended' }))
+    await until(() => entries() === 5)
+    // Where all are on air there is no room; else what has been over for longest goes.
+    assert.deepEqual(names(), ['cam-0', 'cam-1', 'cam-2'])
+    await directory.put(entry(broadcastId('cam-5')))
+    await until(() => entries() === 6)
+    assert.deepEqual(names(), ['cam-0', 'cam-2', 'cam-5'])
+    // One that goes on is not over.
+    await directory.put(entry(broadcastId('cam-0')))
+    await directory.put(entry(broadcastId('cam-6')))
+    await directory.put(entry(broadcastId('cam-2'), { state: 'ended' }))
+    await until(() => entries() === 8)
+    assert.deepEqual(names(), ['cam-0', 'cam-2', 'cam-5'])
+    assert.deepEqual([...directory.active].toSorted(), ['cam-0', 'cam-5'])
     directory.close()
   })
 
@@ -147,6 +160,49 @@ describe('the directory', () => {
     await until(() => lost === 1)
     assert.equal(entries, 2)
     directory.close()
+  })
+
+  it('forgets a broadcast that is deleted after its topic was deleted by hand', async () => {
+    const { relay } = relayOn(log, 'by-hand-')
+    await relay.start()
+    const sink = new TestPublisherSink()
+    const id = broadcastId('cam')
+    const publishing = await relay.publish(id, publishRequest(), sink)
+    publishing.catalog(testCatalog)
+    publishing.frame(testFrame(0))
+    await until(() => relay.get(id)?.state === 'live')
+    await publishing.end('stopped')
+    await until(() => relay.get(id)?.state === 'ended')
+    await log.delete((await log.find('by-hand-cam')) ?? assert.fail())
+    await relay.delete(id)
+    await until(() => relay.get(id) === undefined)
+    await assert.rejects(relay.delete(id), { code: 'BROADCAST_NOT_FOUND' })
+    await relay.close()
+  })
+
+  it('has a broadcast looked for again that somebody waits for, where it was not found at first', async () => {
+    let isHidden = true
+    const there = relayOn(log, 'late-', {
+      find: async name => (isHidden && name === 'late-cam' ? undefined : await log.find(name)),
+    })
+    await there.relay.start()
+    const id = broadcastId('cam')
+    const viewer = new TestViewerSink()
+    there.relay.watch(id, 'live', viewer)
+    await until(() => viewer.state === 'waiting')
+    const here = relayOn(log, 'late-')
+    await here.relay.start()
+    const sink = new TestPublisherSink()
+    const publishing = await here.relay.publish(id, publishRequest(), sink)
+    publishing.catalog(testCatalog)
+    publishing.frame(testFrame(0))
+    await until(() => there.relay.get(id)?.state === 'live' && sink.acknowledged === 0)
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+    isHidden = false
+    there.clock.advance(2 * upkeepLimits.sweep)
+    for (let i = 0; i < 1000 && viewer.numbers.length === 0; i++) await new Promise(setImmediate)
+    assert.deepEqual(viewer.numbers, [0])
+    await Promise.all([here.relay.close(), there.relay.close()])
   })
 
   it('has what gateways left that are gone looked at after a grace, a few at a time', async () => {
