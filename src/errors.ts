@@ -88,7 +88,7 @@ export const errorKinds = {
   LOG_AUTHORIZATION: kind(
     503,
     4503,
-    false,
+    true,
     'Give the user of SASL_USERNAME the rights that docs/kafka.md lists.',
   ),
   LOG_CERTIFICATE: kind(

@@ -141,14 +141,17 @@ describe('gateways on one Kafka', { timeout: 120_000 }, () => {
     const publisher = await TestPublisher.connect(here.ws, 'awake')
     const sending = setInterval(() => publisher.publish(1), 50)
     try {
+      const viewer = await TestViewer.connect(here.ws, 'awake')
       await shows(there, 'awake', isState('live'))
+      await shows(there, 'awake', hasViewers(1))
       // Longer than the grace.
       process.kill(there.pid, 'SIGSTOP')
       await pause(5000)
       process.kill(there.pid, 'SIGCONT')
-      const viewer = await TestViewer.connect(there.ws, 'awake')
+      // Nobody reads it there: what is shown is what is believed of the gateway that holds it, and of its viewers.
       for (let i = 0; i < 60; i++) {
-        assert.equal((await list(there)).get('awake')?.state, 'live')
+        const { state, viewers } = (await list(there)).get('awake') ?? {}
+        assert.deepEqual([state, viewers], ['live', 1])
         await pause(50)
       }
       await viewer.close()

@@ -182,8 +182,12 @@ describe('the directory', () => {
 
   it('has a broadcast looked for again that somebody waits for, where it was not found at first', async () => {
     let isHidden = true
+    let looks = 0
     const there = relayOn(log, 'late-', {
-      find: async name => (isHidden && name === 'late-cam' ? undefined : await log.find(name)),
+      find: async name => {
+        if (name === 'late-cam') looks += 1
+        return isHidden && name === 'late-cam' ? undefined : await log.find(name)
+      },
     })
     await there.relay.start()
     const id = broadcastId('cam')
@@ -196,8 +200,9 @@ describe('the directory', () => {
     const publishing = await here.relay.publish(id, publishRequest(), sink)
     publishing.catalog(testCatalog)
     publishing.frame(testFrame(0))
-    await until(() => there.relay.get(id)?.state === 'live' && sink.acknowledged === 0)
-    for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+    // Once for the viewer, and once for each entry: of the claim, and of the first frame.
+    await until(() => looks === 3 && sink.acknowledged === 0)
+    await new Promise(setImmediate)
     isHidden = false
     there.clock.advance(2 * upkeepLimits.sweep)
     for (let i = 0; i < 1000 && viewer.numbers.length === 0; i++) await new Promise(setImmediate)

@@ -283,16 +283,22 @@ describe('a publication', () => {
     assert.ok(dropped.every(({ from, to }) => to - from === 49))
   })
 
-  it('ends its connection where an append fails, in a way that lets the publisher come back', async () => {
-    const { publication, fail, error } = setup()
-    fail(new FramelogError('LOG_UNREACHABLE', 'took no append'))
-    publication.frame(testFrame(0))
-    await new Promise(setImmediate)
-    assert.deepEqual(
-      [error()?.code, error()?.retryable, publication.state],
-      ['LOG_UNREACHABLE', true, 'closed'],
-    )
-  })
+  // Rights that were taken away may be given back: pages come back by themselves.
+  for (const code of ['LOG_UNREACHABLE', 'LOG_OVERLOADED', 'LOG_FULL', 'LOG_AUTHORIZATION'] as const) {
+    it(`ends its connection where an append fails with ${code}, in a way that lets the publisher come back`, async () => {
+      const { publication, fail, numbers, readBack, acknowledged, error } = setup()
+      for (const n of range(0, 2)) publication.frame(testFrame(n))
+      fail(new FramelogError(code, 'took no append'))
+      // All in one turn: the log refuses what is behind the first refusal until that is told.
+      for (const n of range(2, 5)) publication.frame(testFrame(n))
+      await new Promise(setImmediate)
+      assert.deepEqual([error()?.code, error()?.retryable, publication.state], [code, true, 'closed'])
+      fail(undefined)
+      publication.frame(testFrame(5))
+      readBack()
+      assert.deepEqual([numbers(), acknowledged], [[0, 1], []])
+    })
+  }
 
   it('gives up a frame that the log finds too large, with what it was handed behind it and its GOP, and goes on', async () => {
     const { publication, numbers, gaps, fail, dropped, tooLarge, readBack, acknowledged, error } = setup()
