@@ -209,7 +209,10 @@ for (const backend of backends) {
           .trim()
           .split('\n')
         assert.match(lines[0] ?? '', /^0 \.session \d+ v=1$/)
-        assert.match(lines[1] ?? '', /^1 \.catalog \d+ v=1,s=[a-z0-9]{8},e=0,start=\d+,crc=[0-9a-f]{8}$/)
+        assert.match(
+          lines[1] ?? '',
+          /^1 \.catalog \d+ v=1,s=[a-z0-9]{8},e=0,start=\d+,rh=[0-9a-f]{64},crc=[0-9a-f]{8}$/,
+        )
         assert.ok(lines.some(line => /^\d+ video \d+ v=1,s=.*,n=\d+,t=\d+,.*k=1/.test(line)))
         assert.match(lines.at(-1) ?? '', /\.end/)
       })

@@ -84,6 +84,20 @@ describe('the record format', () => {
     )
   })
 
+  it('says in a catalog whose claim it belongs to, and reads catalogs that do not say it', () => {
+    const entry: Entry = {
+      kind: 'catalog',
+      epoch: 5 as Offset,
+      session: 'abcd1234',
+      catalog: Uint8Array.of(123, 125),
+      start: 7 as Offset,
+    }
+    for (const each of [entry, { ...entry, resumeHash: 'f'.repeat(64) }]) {
+      const record = { ...encodeEntry(each, millis(1)), offset: 1000 as Offset }
+      assert.deepEqual(decodeRecord(record), each)
+    }
+  })
+
   it('finds damage by the checksum', () => {
     const record = recordOf(golden.find(({ entry }) => entry.kind === 'frame') as Golden)
     const value = Uint8Array.from(record.value)
@@ -96,7 +110,7 @@ describe('the record format', () => {
       fc.string({ maxLength: 20 }),
       fc.constantFrom('1', '-1', '99999999999999999999', 'abcd1234', ''),
     )
-    const names = fc.constantFrom('v', 's', 'e', 'n', 't', 'd', 'dt', 'k', 'c', 'start', 'crc', 'x')
+    const names = fc.constantFrom('v', 's', 'e', 'n', 't', 'd', 'dt', 'k', 'c', 'start', 'rh', 'crc', 'x')
     const records = fc.record({
       key: fc.constantFrom('video', '.session', '.catalog', '.gap', '.end', '', 'Ünknown'),
       headers: fc.array(fc.tuple(names, texts), { maxLength: 14 }),
