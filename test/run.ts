@@ -34,7 +34,8 @@ const groups: Readonly<Record<string, readonly Batch[]>> = {
         ...fast,
       ],
     },
-    { concurrency: 1, patterns: ['e2e/*.test.ts'] },
+    // What plays many odd broadcasts, or hides pages for long, is in the long form alone.
+    { concurrency: 1, patterns: ['e2e/!(media-source-odd|hidden).test.ts'] },
   ],
   soak: [{ concurrency: 1, patterns: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/*.test.ts'] }],
 }

@@ -121,7 +121,8 @@ export class Holder {
         const next = stream.rule.lastSequence(entry.session) + 1
         publication.begin({ epoch, session: entry.session, next, gop: next > 0 ? stream.gop : undefined })
         this.#host.onClaim()
-      } else if (!publication.adopt(epoch)) this.#lose(claimedTwice(this.#host.id))
+      } else if (publication.adopt(epoch)) this.#settle()
+      else this.#lose(claimedTwice(this.#host.id))
     } else if (publication.state !== 'claiming') {
       // While ours is still to come, an earlier claim changes nothing: ours will be the later one.
       if (entry.resumeHash === publication.resumeHash) this.#doubt(epoch, publication)

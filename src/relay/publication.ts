@@ -196,6 +196,7 @@ export class Publication {
     const isOver = this.#state === 'closed' || this.#state === 'ending'
     if (claim === undefined || isOver || this.#next !== claim.next) return false
     this.#claim = { ...claim, epoch }
+    this.#isSuspended = false
     return true
   }
 
@@ -363,7 +364,15 @@ export class Publication {
     this.#next = from
     this.#written = undefined
     this.#giveUp({ from, to }, 'tooLarge')
-    this.#drain()
+    if (this.#state === 'open') this.#state = 'holding'
+    this.#drainSoon()
+  }
+
+  /** In a later turn: what is handed over in this one fails like what was refused. */
+  #drainSoon(): void {
+    this.#clock.after(0, () => {
+      if (this.#state !== 'closed') this.#drain()
+    })
   }
 
   #giveUp(numbers: Dropped, reason: GapReason): void {
@@ -435,7 +444,17 @@ export class Publication {
     const { epoch, session } = claim
     const entries = this.#gapBefore(this.#droppedTo + 1)
     entries.push({ kind: 'end', epoch, session, reason, ...this.#start(epoch) })
-    this.#host.append(entries.map(entry => this.#record(entry))).catch(this.#ended.reject)
+    const course = this.#course
+    this.#host.append(entries.map(entry => this.#record(entry))).catch((error: unknown) => {
+      const failure = toFramelogError(error, 'LOG_FAILED')
+      if (failure.code !== 'FRAME_TOO_LARGE' || course === this.#course) {
+        this.#ended.reject(failure)
+        return
+      }
+      // A frame before it was too large, and it failed with that.
+      this.#endReason = reason
+      this.#drainSoon()
+    })
   }
 
   #tellStalled(isStalled: boolean): void {

@@ -184,7 +184,10 @@ export class Upkeep {
     const settle = (): void => {
       const entry = this.#options.directory.get(id)
       if (entry === undefined) return
-      if (broadcast.topic === undefined) this.remove(id, entry.topic).catch(() => {})
+      const { topic, state, epoch, isPublishedHere } = broadcast
+      // Nothing is left of it that could be read, be it deleted or past its retention.
+      const isEmpty = state === 'waiting' && epoch === undefined && !isPublishedHere
+      if (topic === undefined || isEmpty) this.remove(id, entry.topic).catch(() => {})
       else this.write(broadcast)
     }
     broadcast

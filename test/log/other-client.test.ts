@@ -54,6 +54,7 @@ describe('a reader in Python, with confluent-kafka', { timeout: 60_000 }, () => 
     assert.ok(claims.every(claim => claim.session === session))
     assert.notEqual(claims[0]?.nonce, claims[1]?.nonce)
     assert.ok(of('.catalog').every(({ catalog }) => assert.deepEqual(catalog, testCatalog) === undefined))
+    assert.ok(of('.catalog').every(({ resumeHash }) => resumeHash === claims[0]?.resumeHash))
     const [gap] = of('.gap')
     assert.deepEqual([gap?.from, gap?.to], [40, 42])
     assert.equal(of('.end').length, 1)

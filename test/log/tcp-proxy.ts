@@ -23,7 +23,13 @@ export class TcpProxy implements AsyncDisposable {
 
   /** Ends all connections at once, in the middle of whatever they carry. */
   cut(): void {
-    for (const { sockets } of this.#links) for (const socket of sockets) socket.resetAndDestroy()
+    for (const { sockets } of this.#links) {
+      for (const socket of sockets) {
+        // A reset of one that is shutting down fails, and Node then waits for it in vain when the process ends.
+        if (socket.writableEnded) socket.destroy()
+        else socket.resetAndDestroy()
+      }
+    }
   }
 
   /** From now on the connections that are there carry nothing, and stay open; new ones are well. */

@@ -59,7 +59,7 @@ def judge(rule, message):
         claim = json.loads(value)
         assert SESSION.match(claim["session"]) and claim["gateway"] and len(claim["resumeHash"]) == 64
         rule.hold(offset, claim["session"])
-        return {**found, "session": claim["session"], "nonce": claim["nonce"]}
+        return {**found, **{name: claim[name] for name in ("session", "nonce", "resumeHash")}}
     epoch, session = int(headers["e"]), headers["s"]
     found |= {"epoch": epoch, "session": session}
     if "start" in headers:
@@ -71,7 +71,7 @@ def judge(rule, message):
     if not rule.is_current(offset, epoch, session):
         return None
     if key == ".catalog":
-        return {**found, "catalog": json.loads(value)}
+        return {**found, "catalog": json.loads(value), "resumeHash": headers.get("rh")}
     if key == ".gap":
         gap = json.loads(value)
         return {**found, **gap} if rule.counts(gap["from"], gap["to"]) else None

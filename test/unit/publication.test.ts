@@ -301,7 +301,8 @@ describe('a publication', () => {
   }
 
   it('gives up a frame that the log finds too large, with what it was handed behind it and its GOP, and goes on', async () => {
-    const { publication, numbers, gaps, fail, dropped, tooLarge, readBack, acknowledged, error } = setup()
+    const { publication, numbers, gaps, fail, dropped, tooLarge, readBack, acknowledged, error, clock } =
+      setup()
     publication.frame(testFrame(0))
     publication.frame(testFrame(1))
     await new Promise(setImmediate)
@@ -310,6 +311,7 @@ describe('a publication', () => {
     for (const n of range(2, 5)) publication.frame(testFrame(n, { keyframe: n === 2 }))
     await new Promise(setImmediate)
     fail(undefined)
+    clock.advance(1)
     assert.deepEqual([error(), publication.state], [undefined, 'open'])
     publication.frame(testFrame(5))
     publication.frame(sound(6))
@@ -327,14 +329,32 @@ describe('a publication', () => {
     assert.deepEqual(acknowledged, [8])
   })
 
+  it('writes its end, though a frame before it was too large', async () => {
+    const { publication, fail, clock, entries, gaps, readBack } = setup()
+    publication.frame(testFrame(0))
+    await new Promise(setImmediate)
+    fail(new FramelogError('FRAME_TOO_LARGE', 'too large'))
+    publication.frame(testFrame(1))
+    const ended = publication.end('stopped')
+    await new Promise(setImmediate)
+    fail(undefined)
+    clock.advance(1)
+    readBack()
+    await ended
+    assert.equal(entries().at(-1)?.kind, 'end')
+    assert.deepEqual(gaps(), [[1, 1, 'a frame is larger than the log takes']])
+  })
+
   it('gives up what it holds of the GOP of a frame that is too large', async () => {
     const { publication, fail, dropped, clock, numbers } = setup()
     fail(new FramelogError('FRAME_TOO_LARGE', 'too large'))
     publication.frame(testFrame(0))
-    fail(undefined)
     clock.advance(publicationLimits.staleAfter + 1)
     for (const n of range(1, 6)) publication.frame(testFrame(n, { keyframe: n === 4 }))
+    // The log refuses until the promises of the turn have told of it.
     await new Promise(setImmediate)
+    fail(undefined)
+    clock.advance(1)
     assert.deepEqual(dropped, [{ from: 0, to: 3 }])
     assert.deepEqual(numbers(), [4, 5])
     assert.equal(publication.state, 'open')

@@ -40,8 +40,8 @@ export class Unacknowledged<Kept extends NumberedFrame = NumberedFrame> {
   #unsent = 0
   #bytes = 0
   #waitsForKeyframe = false
-  /** Number of the frame that was added last. */
-  #newest = -1
+  /** Number of the frame that was added last of those that open a GOP. */
+  #newestKey = -1
   /** Numbers that were sent and had to go: the gateway may still write them. Ascending. */
   #forgotten: number[] = []
 
@@ -61,9 +61,10 @@ export class Unacknowledged<Kept extends NumberedFrame = NumberedFrame> {
 
   /** @param frame numbered above all that were added before */
   add(frame: Kept): Added {
-    this.#newest = frame.sequence
+    const opensGop = this.#opensGop(frame)
+    if (opensGop) this.#newestKey = frame.sequence
     if (this.#waitsForKeyframe) {
-      if (!this.#opensGop(frame)) return { dropped: 1, needsKeyframe: false }
+      if (!opensGop) return { dropped: 1, needsKeyframe: false }
       this.#waitsForKeyframe = false
     }
     this.#frames.push(frame)
@@ -88,7 +89,8 @@ export class Unacknowledged<Kept extends NumberedFrame = NumberedFrame> {
     const forgotten = this.#forgotten.length
     this.#forgotten = this.#forgotten.filter(number => number < from || number > to)
     const lost = this.#giveUpKept(from, to) + forgotten - this.#forgotten.length
-    return { lost, needsKeyframe: to >= this.#newest && this.cutOff() }
+    // What was sent since belongs to the same GOP, and the gateway takes none of it.
+    return { lost, needsKeyframe: to >= this.#newestKey && this.cutOff() }
   }
 
   /** What follows does not decode before the next keyframe, and is not taken. @returns false where that was known */
@@ -132,6 +134,7 @@ export class Unacknowledged<Kept extends NumberedFrame = NumberedFrame> {
     this.#head = 0
     this.#unsent = 0
     this.#bytes = 0
+    this.#newestKey = -1
     this.#waitsForKeyframe = false
     return lost
   }

@@ -102,13 +102,15 @@ export class Uplink {
 
   /** Takes a frame that an encoder gave. The catalog must have been told. */
   offer(frame: Frame): void {
+    const described = { ...frame, sequence: this.#next, catalog: this.#catalog }
     if (frame.data.byteLength > this.#maxFrameBytes) {
       this.#dropped += 1
       this.#next += 1
-      if (this.#kept.cutOff()) this.#handler.onTooLarge()
+      const isNew = this.#kept.cutOff()
+      // A keyframe that is still too large asks for smaller ones again.
+      if (isNew || opensGop(described)) this.#handler.onTooLarge()
       return
     }
-    const described = { ...frame, sequence: this.#next, catalog: this.#catalog }
     const { dropped, needsKeyframe } = this.#kept.add(described)
     this.#next += 1
     this.#dropped += dropped

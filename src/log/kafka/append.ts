@@ -284,7 +284,8 @@ export class Appender {
     } catch (error) {
       const failure = toFramelogError(error, 'LOG_FAILED')
       lane.failure = failure
-      if (!isOfConnection(failure)) this.fail(lane.topic.id, failure)
+      if (!isOfConnection(failure) && this.#lanes.get(lane.topic.id) === lane)
+        this.fail(lane.topic.id, failure)
     }
     lane.state = 'idle'
     this.pump()

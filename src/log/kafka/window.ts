@@ -3,6 +3,7 @@
  * past it. Here nothing older than a topic's own `retention.ms` is served, and it is removed by DeleteRecords where the
  * user may do that.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigResourceTypes } from '@platformatic/kafka'
 import type { Millis, Offset } from '../../units.ts'
 import type { Topic } from '../log.ts'
@@ -14,6 +15,9 @@ import { errorName } from './errors.ts'
 /** Milliseconds for which a topic's settings are believed, and what is forbidden is not tried again. */
 const settingsAge = 60_000
 const forbiddenFor = 600_000
+/** Milliseconds until an unanswered question is asked again, and for which whoever needs the answer waits. */
+const askAgain = 5000
+const askPatience = 2000
 /** Milliseconds between two removals in one topic. */
 const trimEvery = 10_000
 /** Milliseconds that the leader waits for its followers. */
@@ -48,11 +52,15 @@ export class Windows {
   async begin(topic: Topic): Promise<Millis | undefined> {
     const known = this.#know(topic)
     if (known.asking === undefined && Date.now() > known.askAfter) {
+      known.askAfter = Date.now() + askAgain
       known.asking = this.#ask(topic, known).finally(() => {
         known.asking = undefined
       })
     }
-    await known.asking
+    // What was known before hides enough; nothing is removed by it.
+    if (known.toldAt === 0 && known.asking !== undefined) {
+      await Promise.race([known.asking, delay(askPatience, undefined, { ref: false })])
+    }
     return this.knownBegin(topic)
   }
 
