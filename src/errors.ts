@@ -214,3 +214,7 @@ export function toFramelogError(error: unknown, code: ErrorCode = 'INTERNAL'): F
   const message = error instanceof Error ? error.message : String(error)
   return new FramelogError(code, message, { cause: error })
 }
+
+/** What the system calls a failure, such as ENOENT. */
+export const systemCode = (cause: unknown): string =>
+  cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'

@@ -12,7 +12,6 @@ import {
   type Acl,
   AclOperations,
   AclPermissionTypes,
-  Connection,
   createAclsV3,
   ResourcePatternTypes,
   ResourceTypes,
@@ -21,7 +20,7 @@ import { FramelogError } from '../../src/errors.ts'
 import { type KafkaLogOptions, openKafkaLog, type SaslMechanism } from '../../src/log/kafka/kafka-log.ts'
 import type { Log } from '../../src/log/log.ts'
 import { millis, offset } from '../../src/units.ts'
-import { type KafkaCluster, type SecuredAccess, startBrokers } from '../support/kafka.ts'
+import { connectTo, type KafkaCluster, type SecuredAccess, startBrokers } from '../support/kafka.ts'
 import { freePort } from '../support/kafka-process.ts'
 import { logContract } from './contract.ts'
 import { TailReader } from './tail-reader.ts'
@@ -314,9 +313,7 @@ describe('a user without the rights', { timeout: 60_000 }, () => {
   })
 
   before(async () => {
-    const [host = '', port] = cluster.bootstrapServers.split(':')
-    const connection = new Connection('test')
-    await connection.connect(host, Number(port))
+    const connection = await connectTo(cluster.bootstrapServers)
     const { limitedUser } = secured()
     const topics = { type: 'TOPIC', name: prefix } as const
     const unreadable = { type: 'TOPIC', name: `un${prefix}` } as const

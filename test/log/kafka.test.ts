@@ -6,22 +6,16 @@ import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
-import {
-  alterClientQuotasV1,
-  Connection,
-  createTopicsV7,
-  listGroupsV5,
-  listOffsetsV7,
-} from '@platformatic/kafka'
+import { alterClientQuotasV1, createTopicsV7, listGroupsV5, listOffsetsV7 } from '@platformatic/kafka'
 import { FramelogError } from '../../src/errors.ts'
 import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import type { Log, Topic } from '../../src/log/log.ts'
 import { millis, offset } from '../../src/units.ts'
-import { type KafkaCluster, startKafka } from '../support/kafka.ts'
+import { connectTo, type KafkaCluster, startKafka } from '../support/kafka.ts'
 import { freePort } from '../support/kafka-process.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { logContract } from './contract.ts'
 import { TailReader } from './tail-reader.ts'
-import { TcpProxy } from './tcp-proxy.ts'
 
 let cluster: KafkaCluster
 
@@ -43,14 +37,6 @@ const record = (value: string, time = Date.now()) => ({
   headers: [],
   timestamp: millis(time),
 })
-
-/** Another program's. */
-async function rawConnection(): Promise<Connection> {
-  const [host = '', port] = (cluster.bootstrapServers.split(',')[0] ?? '').split(':')
-  const connection = new Connection('test')
-  await connection.connect(host, Number(port))
-  return connection
-}
 
 const name = (): string => `kafka-test-${randomUUID()}`
 
@@ -150,7 +136,7 @@ describe('the Kafka log', () => {
   }, async () => {
     const clientId = 'held-back'
     await using log = await open({ clientId })
-    const connection = await rawConnection()
+    const connection = await connectTo(cluster.bootstrapServers)
     await alterClientQuotasV1.api.async(
       connection,
       [
@@ -181,7 +167,7 @@ describe('the Kafka log', () => {
     await log.append(topic, [record('a')])
     using tail = new TailReader(log, topic, offset(0))
     await tail.until(1)
-    const connection = await rawConnection()
+    const connection = await connectTo(cluster.bootstrapServers)
     const { groups } = await listGroupsV5.api.async(connection, [], [])
     await connection.close()
     assert.deepEqual(groups, [])
@@ -229,7 +215,7 @@ describe('what is past the retention of a topic', { timeout: 60_000 }, () => {
     using tail = new TailReader(log, topic, offset(3))
     await tail.until(2)
     // Another program sees what the brokers have.
-    const connection = await rawConnection()
+    const connection = await connectTo(cluster.bootstrapServers)
     const earliest = [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp: -2n }]
     const asked = [{ name: topic.name, partitions: earliest }]
     for (let first = 0; first < 3; )
@@ -260,7 +246,7 @@ describe('what is past the retention of a topic', { timeout: 60_000 }, () => {
   })
 
   it('is none where an operator wrote the largest number for "for ever"', async () => {
-    const connection = await rawConnection()
+    const connection = await connectTo(cluster.bootstrapServers)
     const topicName = name()
     const configs = [{ name: 'retention.ms', value: '9223372036854775807' }]
     const made = { name: topicName, numPartitions: 1, replicationFactor: 1, assignments: [], configs }

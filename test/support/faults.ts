@@ -5,14 +5,14 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Connection, metadataV12 } from '@platformatic/kafka'
+import { metadataV12 } from '@platformatic/kafka'
 import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import { RecordStream } from '../../src/relay/stream.ts'
-import { TcpProxy } from '../log/tcp-proxy.ts'
 import { type RunningGateway, startGateway } from './gateway.ts'
-import { type KafkaCluster, startBrokers } from './kafka.ts'
+import { connectTo, type KafkaCluster, startBrokers } from './kafka.ts'
 import type { KafkaProcess } from './kafka-process.ts'
 import { SteadyPublisher, SteadyViewer } from './steady.ts'
+import { TcpProxy } from './tcp-proxy.ts'
 
 export interface FaultOptions {
   readonly rounds: number
@@ -177,9 +177,7 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
 
 /** Waits until every copy is in sync again: a fault is one at a time. */
 async function inSync({ bootstrapServers, brokers }: KafkaCluster): Promise<void> {
-  const [host = '', port] = (bootstrapServers.split(',')[0] ?? '').split(':')
-  const connection = new Connection('test')
-  await connection.connect(host, Number(port))
+  const connection = await connectTo(bootstrapServers)
   try {
     for (;;) {
       const { topics } = await metadataV12.api.async(connection, null, false, false)

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Connection } from '@platformatic/kafka'
 import { freePorts, KafkaProcess, kafkaJars } from './kafka-process.ts'
 import {
   type Certificates,
@@ -183,4 +184,12 @@ async function listenersOf({ secured, proxied }: KafkaOptions, first?: number): 
     const advertised = name === 'PROXIED' ? (ports.at(-1) as number) : port
     return { name, protocol: protocols[name] as string, port, advertised }
   })
+}
+
+/** A connection of another program, to the first of the servers. */
+export async function connectTo(bootstrapServers: string): Promise<Connection> {
+  const [host = '', port] = (bootstrapServers.split(',')[0] ?? '').split(':')
+  const connection = new Connection('test')
+  await connection.connect(host, Number(port))
+  return connection
 }

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { FramelogError } from '../../src/errors.ts'
-import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import type { Log, NewRecord } from '../../src/log/log.ts'
 import { decodeRecord, encodeEntry } from '../../src/log/record.ts'
 import { claimTimeout } from '../../src/relay/claim-attempt.ts'
@@ -12,19 +8,15 @@ import { takeoverLimits } from '../../src/relay/holder.ts'
 import { relayLimits } from '../../src/relay/relay.ts'
 import { broadcastId, type Offset, offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
+import { useEmbeddedLog } from '../support/embedded.ts'
 import { until } from '../support/fake-clock.ts'
 import { countTails, publishRequest, relayOn, TestPublisherSink } from '../support/relay.ts'
 
 describe('a claim', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'framelog-claim-'))
   const id = broadcastId('cam')
   let log: Log
-  before(async () => {
-    log = await openEmbeddedLog({ dir })
-  })
-  after(async () => {
-    await log[Symbol.asyncDispose]()
-    rmSync(dir, { recursive: true, force: true })
+  useEmbeddedLog('claim', opened => {
+    log = opened
   })
 
   const records = async (name: string) => {

@@ -1,16 +1,13 @@
 /** Records that cannot be read, or that are not there: what publishers, viewers and the operator hear of it. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import { describe, it } from 'node:test'
 import type { Log } from '../../src/log/log.ts'
 import { encodeEntry } from '../../src/log/record.ts'
 import type { NumberedFrame } from '../../src/media/frame.ts'
 import { DamageNotes, type DamageNotice, damageLimits } from '../../src/relay/damage-notes.ts'
 import { broadcastId, millis, type Offset, offset, trackName } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
+import { useEmbeddedLog } from '../support/embedded.ts'
 import { FakeClock, until } from '../support/fake-clock.ts'
 import { logDamaged, publishRequest, relayOn, TestPublisherSink, TestViewerSink } from '../support/relay.ts'
 
@@ -26,14 +23,9 @@ const evens = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i).filter(n => n % 2 === 0)
 
 describe('a broadcast some of whose records cannot be read', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'framelog-damage-'))
   let log: Log
-  before(async () => {
-    log = await openEmbeddedLog({ dir })
-  })
-  after(async () => {
-    await log[Symbol.asyncDispose]()
-    rmSync(dir, { recursive: true, force: true })
+  useEmbeddedLog('damage', opened => {
+    log = opened
   })
 
   /** A publisher, and a log that gives back nothing of the frames with these numbers. */

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { FramelogError } from '../../src/errors.ts'
-import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import type { Log } from '../../src/log/log.ts'
 import { Directory, type DirectoryEntry } from '../../src/relay/directory.ts'
 import { heartbeatLimits } from '../../src/relay/heartbeats.ts'
@@ -12,18 +8,14 @@ import { Relay } from '../../src/relay/relay.ts'
 import { upkeepLimits } from '../../src/relay/upkeep.ts'
 import { type BroadcastId, broadcastId, millis, type Offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
+import { useEmbeddedLog } from '../support/embedded.ts'
 import { FakeClock, until } from '../support/fake-clock.ts'
 import { logWith, publishRequest, relayOn, TestPublisherSink, TestViewerSink } from '../support/relay.ts'
 
 describe('the directory', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'framelog-directory-'))
   let log: Log
-  before(async () => {
-    log = await openEmbeddedLog({ dir })
-  })
-  after(async () => {
-    await log[Symbol.asyncDispose]()
-    rmSync(dir, { recursive: true, force: true })
+  useEmbeddedLog('directory', opened => {
+    log = opened
   })
 
   const entry = (id: BroadcastId, more: Partial<DirectoryEntry> = {}): DirectoryEntry => ({

@@ -1,9 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import { describe, it } from 'node:test'
 import type { Log, LogRecord, NewRecord } from '../../src/log/log.ts'
 import {
   beatLimits,
@@ -14,6 +10,7 @@ import {
 } from '../../src/relay/heartbeat-record.ts'
 import { Heartbeats, heartbeatLimits } from '../../src/relay/heartbeats.ts'
 import { type BroadcastId, broadcastId, millis, offset } from '../../src/units.ts'
+import { useEmbeddedLog } from '../support/embedded.ts'
 import { FakeClock, until } from '../support/fake-clock.ts'
 
 const ids = (count: number): BroadcastId[] =>
@@ -72,14 +69,9 @@ describe('a heartbeat', () => {
 })
 
 describe('gateways that hear each other', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'framelog-heartbeats-'))
   let log: Log
-  before(async () => {
-    log = await openEmbeddedLog({ dir })
-  })
-  after(async () => {
-    await log[Symbol.asyncDispose]()
-    rmSync(dir, { recursive: true, force: true })
+  useEmbeddedLog('heartbeats', opened => {
+    log = opened
   })
 
   /** A gateway of its own clock, that can be stopped in the middle as a process can. */

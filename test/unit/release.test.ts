@@ -1,27 +1,19 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
+import { describe, it } from 'node:test'
 import type { Log } from '../../src/log/log.ts'
 import { publicationLimits } from '../../src/relay/publication.ts'
 import { relayLimits } from '../../src/relay/relay.ts'
 import { broadcastId } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
+import { useEmbeddedLog } from '../support/embedded.ts'
 import { until } from '../support/fake-clock.ts'
 import { countTails, publishRequest, relayOn, TestPublisherSink } from '../support/relay.ts'
 
 describe('a broadcast that ends with nobody watching', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'framelog-release-'))
   const id = broadcastId('cam')
   let log: Log
-  before(async () => {
-    log = await openEmbeddedLog({ dir })
-  })
-  after(async () => {
-    await log[Symbol.asyncDispose]()
-    rmSync(dir, { recursive: true, force: true })
+  useEmbeddedLog('release', opened => {
+    log = opened
   })
 
   const setUp = async (prefix: string, append: Log['append'] = (topic, more) => log.append(topic, more)) => {

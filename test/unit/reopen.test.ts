@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { FramelogError } from '../../src/errors.ts'
-import { openEmbeddedLog } from '../../src/log/embedded/embedded-log.ts'
 import type { Log, TailSink } from '../../src/log/log.ts'
 import { broadcastId } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
+import { useEmbeddedLog } from '../support/embedded.ts'
 import { until } from '../support/fake-clock.ts'
 import { publishRequest, relayOn, TestPublisherSink, TestViewerSink } from '../support/relay.ts'
 
 describe('a broadcast whose reader retention has overtaken', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'framelog-reopen-'))
   const id = broadcastId('cam')
   let log: Log
-  before(async () => {
-    log = await openEmbeddedLog({ dir })
-  })
-  after(async () => {
-    await log[Symbol.asyncDispose]()
-    rmSync(dir, { recursive: true, force: true })
+  useEmbeddedLog('reopen', opened => {
+    log = opened
   })
 
   /** A broadcast with a publisher and a viewer, whose next look for its topic waits for the test. */

@@ -1,7 +1,7 @@
 /** The folder of a store: made where it is missing, and refused where it cannot be written. */
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { FramelogError } from '../../errors.ts'
+import { FramelogError, systemCode } from '../../errors.ts'
 
 /** @throws FramelogError DATA_DIR_UNUSABLE */
 export function useFolder(dir: string): void {
@@ -9,10 +9,13 @@ export function useFolder(dir: string): void {
     makeDirectory(dir)
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
-    throw new FramelogError('DATA_DIR_UNUSABLE', `The data folder ${dir} cannot be written (${reason})`, {
-      cause,
-    })
+    throw new FramelogError(
+      'DATA_DIR_UNUSABLE',
+      `The data folder ${dir} cannot be written (${systemCode(cause)})`,
+      {
+        cause,
+      },
+    )
   }
 }
 

@@ -168,9 +168,9 @@ function loginRefused(chain: readonly Error[], where: string): string {
     const offers = Array.isArray(answer?.mechanisms) ? answer.mechanisms.map(String).join(', ') : ''
     return `the broker ${where} does not take the mechanism of SASL_MECHANISMS${offers === '' ? '' : `; it offers ${oneLine(offers)}`}`
   }
-  if (chain.some(each => each.message.includes('"status"'))) {
-    return `the broker ${where} refused the OAUTHBEARER token: ${oneLine(chain.find(each => each.message.includes('"status"'))?.message ?? '')}`
-  }
+  const refusal = chain.find(each => each.message.includes('"status"'))
+  if (refusal !== undefined)
+    return `the broker ${where} refused the OAUTHBEARER token: ${oneLine(refusal.message)}`
   return `the broker ${where} refused SASL_USERNAME or SASL_PASSWORD`
 }
 

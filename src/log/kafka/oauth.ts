@@ -1,6 +1,6 @@
 /** Access tokens for OAUTHBEARER: from a token endpoint, or from a file that something else renews. */
 import { readFile } from 'node:fs/promises'
-import { FramelogError, toFramelogError } from '../../errors.ts'
+import { FramelogError, systemCode, toFramelogError } from '../../errors.ts'
 import { quote } from '../../units.ts'
 import type { OauthSettings } from './options.ts'
 
@@ -31,8 +31,10 @@ export function oauthTokens(settings: OauthSettings): TokenSource {
 
 async function fromFile(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
-    throw refused(`SASL_OAUTHBEARER_TOKEN_FILE names ${file}, which cannot be read (${reason})`, cause)
+    throw refused(
+      `SASL_OAUTHBEARER_TOKEN_FILE names ${file}, which cannot be read (${systemCode(cause)})`,
+      cause,
+    )
   })
   if (text.trim() === '') throw refused(`SASL_OAUTHBEARER_TOKEN_FILE names ${file}, which is empty`)
   return text.trim()

@@ -2,7 +2,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { FramelogError } from '../../errors.ts'
+import { FramelogError, systemCode } from '../../errors.ts'
 import type { TlsSettings } from './options.ts'
 
 export class TlsFiles {
@@ -77,8 +77,7 @@ function read(setting: string, file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown reason'
-    throw bad(`${setting} names ${file}, which cannot be read (${reason})`, cause)
+    throw bad(`${setting} names ${file}, which cannot be read (${systemCode(cause)})`, cause)
   }
 }
 
