@@ -1,8 +1,5 @@
 /** Publishing by MediaRecorder where the browser's recorder is not as one would wish. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { launch, open, type WatchedPage } from '../support/chromium.ts'
@@ -10,6 +7,7 @@ import { TestViewer } from '../support/clients.ts'
 import { startGateway } from '../support/gateway.ts'
 import { freePort } from '../support/kafka-process.ts'
 import { PageState } from '../support/pages.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 
 /** Runs in the page. Takes part, and gives nothing before it is stopped. */
 const silentRecorder = `(() => {
@@ -19,9 +17,9 @@ const silentRecorder = `(() => {
   }
 })()`
 
-/** Runs in the page. Gives one keyframe a recording; takes its time to stop where \`slow\` says so. */
+/** Runs in the page. Gives one keyframe a recording; where it is held, it stops only once it is released. */
 const stubbornRecorder = `(() => {
-  const recorders = (globalThis.recorders = { started: 0, stopped: 0, slow: false })
+  const recorders = (globalThis.recorders = { started: 0, stopped: 0, held: false, release: [] })
   globalThis.MediaRecorder = class extends MediaRecorder {
     constructor(stream, options) {
       super(stream, { ...options, videoKeyFrameIntervalDuration: 600_000 })
@@ -32,7 +30,7 @@ const stubbornRecorder = `(() => {
     }
     stop() {
       recorders.stopped += 1
-      if (recorders.slow) setTimeout(() => super.stop(), 2500)
+      if (recorders.held) recorders.release.push(() => super.stop())
       else super.stop()
     }
   }
@@ -41,10 +39,11 @@ const stubbornRecorder = `(() => {
 interface Recorders {
   started: number
   stopped: number
-  slow: boolean
+  held: boolean
+  readonly release: (() => void)[]
 }
-const recordersOf = (page: Page): Promise<Recorders> =>
-  page.evaluate(() => (globalThis as never as { recorders: Recorders }).recorders)
+const startedIn = (page: Page): Promise<number> =>
+  page.evaluate(() => (globalThis as never as { recorders: Recorders }).recorders.started)
 
 async function stopped(page: Page, times: number): Promise<void> {
   await page.waitForFunction(
@@ -93,37 +92,39 @@ describe('a recorder', { timeout: 120_000, concurrency: 3 }, () => {
     console.log(`the longest hole is ${Math.max(...holes) / 1000} ms`)
     assert.ok(Math.min(...holes) > 0, 'times grow')
     assert.ok(Math.max(...holes) < 1_000_000, `a hole of ${Math.max(...holes)} us`)
-    assert.deepEqual([(await recordersOf(page)).started, errors], [2, []])
+    assert.deepEqual([await startedIn(page), errors], [2, []])
     await viewer.close()
     await page.close()
   })
 
   it('of a session that begins while the one before is being replaced stays', async () => {
-    const port = await freePort()
-    const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'framelog-recorder-')))
-    const start = (DATA_DIR = '') => startGateway({ LOG_LEVEL: 'warn', HTTP_PORT: String(port), DATA_DIR })
-    let gateway = await start(folders[0])
-    const { page } = await studio(gateway.http, stubbornRecorder)
+    await using first = await startGateway({ LOG_LEVEL: 'warn' })
+    await using second = await startGateway({ LOG_LEVEL: 'warn' })
+    await using proxy = await TcpProxy.listen(await freePort(), first.port)
+    const { page } = await studio(`http://${proxy.address}`, stubbornRecorder)
     const sending = new PageState(page)
     await page.evaluate(() => {
       const { recorders } = globalThis as never as { recorders: Recorders }
-      recorders.slow = true
+      recorders.held = true
     })
     await stopped(page, 1)
-    await gateway.kill()
-    // Without what the first one knew, it begins a session of its own.
-    gateway = await start(folders[1])
+    // Without what the first one knows, the second begins a session of its own.
+    proxy.target = second.port
+    proxy.cut()
     await sending.until('the next session', ({ publisher }) => publisher?.state === 'live')
-    const { started } = await recordersOf(page)
+    const started = await startedIn(page)
+    await page.evaluate(() => {
+      const { recorders } = globalThis as never as { recorders: Recorders }
+      recorders.held = false
+      for (const stop of recorders.release) stop()
+    })
     const { publisher: begun } = await sending.read()
     const { publisher } = await sending.until(
       '5 s of it',
       ({ publisher }) => (publisher?.acknowledged ?? 0) > (begun?.acknowledged ?? 0) + 230,
     )
     assert.equal(publisher?.state, 'live')
-    assert.deepEqual([started, (await recordersOf(page)).started], [2, 2])
+    assert.deepEqual([started, await startedIn(page)], [2, 2])
     await page.close()
-    await gateway[Symbol.asyncDispose]()
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   })
 })

@@ -5,18 +5,21 @@ export class TcpProxy implements AsyncDisposable {
   readonly address: string
   /** Milliseconds by which what passes is held back, each way. */
   latency = 0
+  /** The port that new connections go to. */
+  target: number
   readonly #server: Server
   readonly #links = new Set<Link>()
 
-  private constructor(port: number, server: Server) {
+  private constructor(port: number, target: number, server: Server) {
     this.address = `127.0.0.1:${port}`
+    this.target = target
     this.#server = server
   }
 
   static async listen(port: number, target: number): Promise<TcpProxy> {
     const server = createServer()
-    const proxy = new TcpProxy(port, server)
-    server.on('connection', inner => proxy.#join(inner, connect(target, '127.0.0.1')))
+    const proxy = new TcpProxy(port, target, server)
+    server.on('connection', inner => proxy.#join(inner, connect(proxy.target, '127.0.0.1')))
     await new Promise<void>((done, fail) => server.once('error', fail).listen(port, '127.0.0.1', done))
     return proxy
   }

@@ -14,7 +14,7 @@ export const captureClockLimits = {
   jump: 100,
   /**
    * Milliseconds over which even the quickest delivery must be late, and by how much, for time to be lost: a sound
-   * card that ran dry counts no samples for what it left out.
+   * card that ran dry counts no samples for what it left out. A camera reads a clock: its pictures are only late.
    */
   recent: 500,
   lost: 60,
@@ -24,7 +24,13 @@ export class CaptureClock {
   readonly #least = new Least(captureClockLimits.window)
   readonly #recent = new Least(captureClockLimits.recent)
   #since = 0
+  readonly #losesTime: boolean
   #delay: number | undefined
+
+  /** @param losesTime whether the source counts samples, and so may leave out time without a word */
+  constructor({ losesTime = false } = {}) {
+    this.#losesTime = losesTime
+  }
 
   /**
    * @param timestamp of the source, milliseconds
@@ -36,7 +42,7 @@ export class CaptureClock {
     if (this.#delay === undefined) this.#since = now
     const recent = this.#recent.add(seen, now)
     const least = this.#least.add(seen, now)
-    if (recent - least > captureClockLimits.lost) {
+    if (this.#losesTime && recent - least > captureClockLimits.lost) {
       this.#least.forget()
       this.#least.add(recent, now)
       this.#delay = recent

@@ -17,7 +17,7 @@ export type OnSamples = (samples: Samples) => void
 /** @returns stops it; idempotent */
 export function readSamples(track: MediaStreamTrack, onSamples: OnSamples): () => void {
   if (!('MediaStreamTrackProcessor' in globalThis)) return readWorklet(track, onSamples)
-  const clock = new CaptureClock()
+  const clock = new CaptureClock({ losesTime: true })
   return readProcessor(new MediaStreamTrackProcessor({ track: track as MediaStreamAudioTrack }), data => {
     onSamples(copySamples(data, clock))
     data.close()
@@ -40,7 +40,7 @@ function copySamples(data: AudioData, clock: CaptureClock): Samples {
 /** Firefox has no processor: an audio worklet takes blocks of samples off the track. */
 function readWorklet(track: MediaStreamTrack, onSamples: OnSamples): () => void {
   const context = new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' })
-  const clock = new CaptureClock()
+  const clock = new CaptureClock({ losesTime: true })
   const begin = async (): Promise<void> => {
     await context.audioWorklet.addModule(workletUrl)
     if (context.state === 'closed') return
