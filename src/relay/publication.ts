@@ -21,6 +21,7 @@ import {
   type ReceivedFrame,
   type TrackSet,
 } from './held-frames.ts'
+import { type Claim, type GapReason, gapReasons, SessionRecords } from './session-records.ts'
 
 export const publicationLimits = {
   /** Data of one frame. Topics are made with room for 8 MiB records, headers included. */
@@ -33,8 +34,6 @@ export const publicationLimits = {
   endTimeout: 30_000,
   /** Largest number of a frame: what follows it is still a safe integer. */
   sequence: 2 ** 52,
-  /** Media time after which an audio-only broadcast gets its next catalog. */
-  catalogEvery: 2_000_000,
 } as const
 
 /** A publisher's connection, as the relay sees it. */
@@ -58,21 +57,6 @@ export interface PublicationHost {
   timestamp(): Millis
 }
 
-/** Where a GOP began in the log, and under which claim. */
-export interface GopOrigin {
-  readonly start: Offset
-  readonly epoch: Offset
-}
-
-export interface Claim {
-  readonly epoch: Offset
-  readonly session: string
-  /** Number of the first frame to come. */
-  readonly next: number
-  /** Where the GOP began that the session goes on with. */
-  readonly gop: GopOrigin | undefined
-}
-
 export interface PublicationOptions {
   readonly host: PublicationHost
   readonly sink: PublisherSink
@@ -83,13 +67,6 @@ export interface PublicationOptions {
   readonly held?: HeldLimits | undefined
 }
 
-const gapReasons = {
-  stalled: 'the log stalled',
-  left: 'the publisher dropped them',
-  lost: 'the log has lost them',
-  tooLarge: 'a frame is larger than the log takes',
-} as const
-
 interface Unconfirmed {
   readonly sequence: number
   readonly size: number
@@ -97,8 +74,6 @@ interface Unconfirmed {
   /** Where the log has put it; undefined until it says so. */
   offset: Offset | undefined
 }
-
-type GapReason = keyof typeof gapReasons
 
 type State = 'claiming' | 'open' | 'holding' | 'detached' | 'ending' | 'closed'
 
@@ -111,24 +86,17 @@ export class Publication {
   readonly #ended = Promise.withResolvers<void>()
   readonly #claimed = Promise.withResolvers<Claim>()
   #state: State = 'claiming'
-  #claim: Claim | undefined
-  /** Number of the next frame to be appended, and to be received. */
-  #next = 0
+  /** Undefined until the claim was read back. */
+  #records: SessionRecords | undefined
+  /** Number of the next frame to be received. */
   #expected = 0
   #confirmed = -1
   #acknowledged = -1
   #tracks: TrackSet | undefined
-  /** Whose catalog was written last. */
-  #written: TrackSet | undefined
-  #catalogTime = Number.NEGATIVE_INFINITY
-  #gop: GopOrigin | undefined
   #isStalled = false
   #isSuspended = false
   /** When the claim was made or the newest frame was received, on the monotonic clock. */
   #heardAt: number
-  /** The last number that was given up, and why. */
-  #droppedTo = -1
-  #droppedFor: GapReason = 'stalled'
   /** Goes up where appends that were under way are given up: whatever becomes of them, it is known. */
   #course = 0
   #endReason: string | undefined
@@ -158,7 +126,7 @@ export class Publication {
   }
 
   get epoch(): Offset | undefined {
-    return this.#claim?.epoch
+    return this.#records?.epoch
   }
 
   /** Whether its publisher is connected and has said something within so many milliseconds. */
@@ -179,11 +147,9 @@ export class Publication {
   begin(claim: Claim): void {
     if (this.#state !== 'claiming') return
     this.#state = 'open'
-    this.#claim = claim
-    this.#next = claim.next
+    this.#records = new SessionRecords(claim, this.resumeHash)
     this.#expected = claim.next
     this.#acknowledged = claim.next - 1
-    this.#gop = claim.gop
     this.#claimed.resolve(claim)
   }
 
@@ -192,10 +158,8 @@ export class Publication {
    * @returns false where something was written under the first, which is lost by that
    */
   adopt(epoch: Offset): boolean {
-    const claim = this.#claim
     const isOver = this.#state === 'closed' || this.#state === 'ending'
-    if (claim === undefined || isOver || this.#next !== claim.next) return false
-    this.#claim = { ...claim, epoch }
+    if (isOver || this.#records?.adopt(epoch) !== true) return false
     this.#isSuspended = false
     return true
   }
@@ -269,7 +233,7 @@ export class Publication {
    * @throws what the log throws, LOG_UNREACHABLE where it takes too long
    */
   async end(reason: string): Promise<void> {
-    if (this.#claim === undefined || this.#state === 'closed' || this.#state === 'ending') return
+    if (this.#records === undefined || this.#state === 'closed' || this.#state === 'ending') return
     this.#state = 'ending'
     this.#endReason = reason
     const seconds = publicationLimits.endTimeout / 1000
@@ -288,7 +252,7 @@ export class Publication {
   /** The record of its end was read back: everything before it was, too. */
   confirmEnd(): void {
     const first = this.#unconfirmed.peek()?.sequence
-    if (first !== undefined) this.lost({ from: first, to: this.#next - 1 })
+    if (first !== undefined && this.#records) this.lost({ from: first, to: this.#records.next - 1 })
     this.#unconfirmed.clear()
     this.flush()
     this.#ended.resolve()
@@ -315,24 +279,16 @@ export class Publication {
     if (!detached) this.#sink.close(error)
   }
 
+  get #session(): SessionRecords {
+    if (this.#records === undefined) throw new Error('Nothing is written before the claim was read back')
+    return this.#records
+  }
+
   #append(received: ReceivedFrame): void {
-    const { frame, tracks } = received
-    const { epoch, session } = this.#claim as Claim
-    const from = this.#next
-    const entries: WrittenEntry[] = this.#gapBefore(frame.sequence)
-    const opensGop = this.#opensGop(received)
-    if (this.#written !== tracks || opensGop) {
-      // A catalog between two keyframes changes nothing about where its GOP began.
-      if (opensGop || this.#gop === undefined) this.#gop = { start: this.#host.end, epoch }
-      this.#written = tracks
-      this.#catalogTime = frame.timestamp
-      const { resumeHash } = this
-      const start = this.#start(epoch)
-      entries.push({ kind: 'catalog', epoch, session, catalog: tracks.bytes, resumeHash, ...start })
-    }
-    const start = this.#start(epoch)
-    entries.push({ kind: 'frame', epoch, session, sequence: frame.sequence, frame, ...start })
-    this.#next = frame.sequence + 1
+    const { frame } = received
+    const records = this.#session
+    const from = records.next
+    const entries = records.ofFrame(received, this.#host.end)
     const size = frame.data.byteLength
     const { sequence } = frame
     const sent: Unconfirmed = { sequence, size, at: this.#clock.monotonic(), offset: undefined }
@@ -357,12 +313,12 @@ export class Publication {
     }
     if (this.#state === 'closed') return
     this.#course += 1
-    const to = Math.max(this.#next - 1, this.#held.cutOff() ?? -1)
+    const records = this.#session
+    const to = Math.max(records.next - 1, this.#held.cutOff() ?? -1)
     const kept = [...this.#unconfirmed].filter(({ sequence }) => sequence < from)
     this.#unconfirmed.clear()
     for (const sent of kept) this.#unconfirmed.push(sent)
-    this.#next = from
-    this.#written = undefined
+    records.rewind(from)
     this.#giveUp({ from, to }, 'tooLarge')
     if (this.#state === 'open') this.#state = 'holding'
     this.#drainSoon()
@@ -376,8 +332,7 @@ export class Publication {
   }
 
   #giveUp(numbers: Dropped, reason: GapReason): void {
-    this.#droppedTo = numbers.to
-    this.#droppedFor = reason
+    this.#session.giveUp(numbers, reason)
     this.#tellDropped(numbers, reason)
   }
 
@@ -397,33 +352,12 @@ export class Publication {
     this.close(new FramelogError('LOG_FAILED', message))
   }
 
-  /** Tells of the numbers that are missing before one. */
-  #gapBefore(sequence: number): WrittenEntry[] {
-    if (sequence <= this.#next) return []
-    const { epoch, session } = this.#claim as Claim
-    const reason = gapReasons[this.#droppedTo >= this.#next ? this.#droppedFor : 'left']
-    return [{ kind: 'gap', epoch, session, from: this.#next, to: sequence - 1, reason }]
-  }
-
-  #start(epoch: Offset): { start?: Offset; startEpoch?: Offset } {
-    const gop = this.#gop
-    if (gop === undefined) return {}
-    return gop.epoch === epoch ? { start: gop.start } : { start: gop.start, startEpoch: gop.epoch }
-  }
-
-  /** A video GOP opens with a keyframe; in sound alone every frame is one, so time decides. */
-  #opensGop({ frame, tracks }: ReceivedFrame): boolean {
-    if (frame.track !== tracks.main || !frame.keyframe) return false
-    return tracks.video || frame.timestamp - this.#catalogTime >= publicationLimits.catalogEvery
-  }
-
   #hold(received: ReceivedFrame): void {
     this.#state = 'holding'
     if (this.#isStale()) this.#tellStalled(true)
     const dropped = this.#held.push(received)
     // What is cut off behind a frame that was too large goes for the same reason.
-    const isBehind = dropped?.from === this.#droppedTo + 1 && this.#droppedTo >= this.#next
-    if (dropped !== undefined) this.#giveUp(dropped, isBehind ? this.#droppedFor : 'stalled')
+    if (dropped !== undefined) this.#giveUp(dropped, this.#session.reasonBefore(dropped.from) ?? 'stalled')
     this.#drain()
   }
 
@@ -438,12 +372,9 @@ export class Publication {
 
   #writeEnd(): void {
     const reason = this.#endReason
-    const claim = this.#claim
-    if (reason === undefined || claim === undefined) return
+    if (reason === undefined) return
     this.#endReason = undefined
-    const { epoch, session } = claim
-    const entries = this.#gapBefore(this.#droppedTo + 1)
-    entries.push({ kind: 'end', epoch, session, reason, ...this.#start(epoch) })
+    const entries = this.#session.ofEnd(reason)
     const course = this.#course
     this.#host.append(entries.map(entry => this.#record(entry))).catch((error: unknown) => {
       const failure = toFramelogError(error, 'LOG_FAILED')

@@ -8,7 +8,9 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { alterClientQuotasV1, createTopicsV7, listGroupsV5, listOffsetsV7 } from '@platformatic/kafka'
 import { FramelogError } from '../../src/errors.ts'
+import { Connections } from '../../src/log/kafka/connections.ts'
 import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
+import { bootstrapAddresses, connectionOptions } from '../../src/log/kafka/options.ts'
 import type { Log, Topic } from '../../src/log/log.ts'
 import { millis, offset } from '../../src/units.ts'
 import { connectTo, type KafkaCluster, startKafka } from '../support/kafka.ts'
@@ -348,6 +350,23 @@ describe('a fault loses nothing acknowledged and repeats nothing to a tail', { t
       proxy.stall()
       await seen(100)
     }, proxy)
+  })
+})
+
+describe('connections', () => {
+  it('to an address that no broker has any more are not made again', async () => {
+    const { bootstrapServers } = cluster
+    const [where] = bootstrapAddresses(bootstrapServers)
+    assert.ok(where)
+    const connections = new Connections(connectionOptions({ bootstrapServers }), 'test', () => {})
+    const link = connections.link(where, 'lookup')
+    await link.connect()
+    connections.drop(where)
+    // What waited to be asked would make one that nobody knows of, and nobody ends.
+    await assert.rejects(link.connect(), { code: 'LOG_UNREACHABLE' })
+    await connections.link(where, 'lookup').connect()
+    connections.close()
+    await assert.rejects(link.connect(), { code: 'LOG_CLOSED' })
   })
 })
 

@@ -5,9 +5,7 @@
  * Order: a topic has at most one batch under way, and a batch that failed in passing goes again before anything
  * newer of its topic. It may then be in the log twice.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { MessageRecord } from '@platformatic/kafka'
-import { BoundedQueue } from '../../core/queue.ts'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
 import type { NewRecord, Topic } from '../log.ts'
@@ -15,15 +13,13 @@ import { produceApi } from './apis.ts'
 import { type Cluster, notFound } from './cluster.ts'
 import type { Connections } from './connections.ts'
 import { answeredError, closedError, errorName, isOfConnection, isPassing } from './errors.ts'
+import { type Call, Lane } from './lane.ts'
 import type { Address } from './options.ts'
 import type { Pacer } from './pacer.ts'
 import { encodeMessage, namesTopic, type ProduceResult } from './produce.ts'
 
-/** Bytes of values in a batch; a single larger append goes alone. */
-const batchBytes = 512 * 1024
 /** Bytes of values in a request over all its batches. */
 const requestBytes = 8 * 1024 * 1024
-const maxWaitingCalls = 100_000
 /** Milliseconds after which an append fails: longer than a cluster takes to notice a lost broker and choose another. */
 const deliveryTimeout = 120_000
 /** Milliseconds that the leader waits for its followers; what is not replicated by then is sent again. */
@@ -32,32 +28,6 @@ const brokerTimeout = 4000
 const doubtAfter = 1000
 /** What a record costs beside its value, about. */
 const recordOverhead = 128
-
-interface Call {
-  readonly messages: readonly MessageRecord[]
-  readonly bytes: number
-  readonly since: number
-  readonly resolve: (offset: Offset) => void
-  readonly reject: (error: FramelogError) => void
-  /** Rejected while its batch is under way; it still counts when the batch's offset comes. */
-  settled: boolean
-}
-
-/** The waiting appends of one topic. */
-interface Lane {
-  readonly topic: Topic
-  readonly waiting: BoundedQueue<Call>
-  /** Sent, or to be sent again before anything else. */
-  batch: readonly Call[]
-  /** A batch that was too large in one piece: goes one by one before anything that waits. */
-  apart: Call[]
-  /** Of all that is not settled yet. */
-  bytes: number
-  state: 'idle' | 'sent' | 'pausing'
-  /** Why the last attempt failed. */
-  failure: FramelogError | undefined
-  failures: number
-}
 
 export interface AppendLimits {
   readonly perTopic: number
@@ -102,16 +72,15 @@ export class Appender {
     const bytes = records.reduce((sum, { value }) => sum + value.byteLength + recordOverhead, 0)
     const { promise, resolve, reject } = Promise.withResolvers<Offset>()
     const lane = this.#lanes.get(topic.id) ?? this.#addLane(topic)
-    const call: Call = { messages, bytes, since: Date.now(), resolve, reject, settled: false }
+    const call: Call = { messages, bytes, since: Date.now(), resolve, reject }
     const fits =
       lane.bytes + bytes <= this.#limits.perTopic && this.#waitingBytes + bytes <= this.#limits.overall
-    if (!fits || !lane.waiting.push(call)) {
+    if (!fits || !lane.push(call)) {
       const message = `${lane.bytes} bytes of topic ${topic.name} wait for the cluster, ${this.#waitingBytes} over all topics`
       const error = new FramelogError('LOG_OVERLOADED', message, { cause: lane.failure })
       this.#refuse(topic.id, error)
       return Promise.reject(error)
     }
-    lane.bytes += bytes
     this.#waitingBytes += bytes
     this.#pacer.count(records.length)
     this.pump()
@@ -134,10 +103,7 @@ export class Appender {
     const lane = this.#lanes.get(topicId)
     if (lane === undefined) return
     this.#lanes.delete(topicId)
-    this.#reject(lane, [...lane.batch, ...lane.apart, ...lane.waiting], error)
-    lane.batch = []
-    lane.apart = []
-    lane.waiting.clear()
+    this.#waitingBytes -= lane.fail(error)
   }
 
   close(): void {
@@ -155,18 +121,7 @@ export class Appender {
   }
 
   #addLane(topic: Topic): Lane {
-    const limits = { items: maxWaitingCalls, bytes: Number.MAX_SAFE_INTEGER }
-    const waiting = new BoundedQueue<Call>(limits, ({ bytes }) => bytes)
-    const lane: Lane = {
-      topic,
-      waiting,
-      batch: [],
-      apart: [],
-      bytes: 0,
-      state: 'idle',
-      failure: undefined,
-      failures: 0,
-    }
+    const lane = new Lane(topic)
     this.#lanes.set(topic.id, lane)
     return lane
   }
@@ -193,8 +148,7 @@ export class Appender {
       const sent: Lane[] = []
       let bytes = 0
       for (const lane of lanes) {
-        fillBatch(lane)
-        const size = sizeOf(lane.batch)
+        const size = lane.fill()
         if (sent.length > 0 && bytes + size > requestBytes) continue
         bytes += size
         sent.push(lane)
@@ -222,8 +176,7 @@ export class Appender {
       const failure = toFramelogError(error, 'LOG_FAILED')
       for (const lane of lanes) this.#retryOrFail(lane, failure, isOfConnection(failure))
     } finally {
-      const wait = this.#pacer.waitAfter(sentAt)
-      if (wait > 0 && !this.#closed) await delay(wait)
+      await this.#pacer.keepDistance(sentAt)
       this.#busy.delete(leader.key)
       this.pump()
     }
@@ -233,30 +186,13 @@ export class Appender {
     const { topic } = lane
     const partition = answer.find(each => namesTopic(each, topic))
     if (partition?.errorCode === 0) {
-      let at = partition.baseOffset
-      const batch = lane.batch
-      lane.batch = []
-      lane.state = 'idle'
-      lane.failures = 0
-      lane.failure = undefined
-      for (const call of batch) {
-        if (!call.settled) {
-          this.#release(lane, call)
-          call.resolve(at as Offset)
-        }
-        at += call.messages.length
-      }
+      this.#waitingBytes -= lane.accept(partition.baseOffset)
       return
     }
     const code = partition?.errorCode ?? -1
     const name = errorName(code)
     const tooLarge = name === 'MESSAGE_TOO_LARGE' || name === 'RECORD_LIST_TOO_LARGE'
-    if (tooLarge && lane.batch.length > 1) {
-      lane.apart = [...lane.batch]
-      lane.batch = []
-      lane.state = 'idle'
-      return
-    }
+    if (tooLarge && lane.split()) return
     const doing = `to append to topic ${topic.name}`
     this.#retryOrFail(lane, answeredError(code, doing, partition?.errorMessage), isPassing(code))
   }
@@ -295,7 +231,7 @@ export class Appender {
   #watch(): void {
     const now = Date.now()
     for (const lane of this.#lanes.values()) {
-      const oldest = lane.batch[0] ?? lane.apart[0] ?? lane.waiting.peek()
+      const { oldest } = lane
       if (oldest === undefined || now - oldest.since <= deliveryTimeout) continue
       const reason = lane.failure ? `: ${lane.failure.message}` : ''
       const message = `topic ${lane.topic.name} took no append for ${deliveryTimeout / 1000} s${reason}`
@@ -306,41 +242,4 @@ export class Appender {
       this.#cluster.refresh([...this.#lanes.values()].map(({ topic }) => topic)).catch(() => {})
     }
   }
-
-  #reject(lane: Lane, calls: readonly Call[], error: FramelogError): void {
-    for (const call of calls) {
-      if (call.settled) continue
-      this.#release(lane, call)
-      call.reject(error)
-    }
-  }
-
-  #release(lane: Lane, call: Call): void {
-    call.settled = true
-    lane.bytes -= call.bytes
-    this.#waitingBytes -= call.bytes
-  }
-}
-
-const sizeOf = (calls: readonly Call[]): number => calls.reduce((sum, { bytes }) => sum + bytes, 0)
-
-function fillBatch(lane: Lane): void {
-  lane.batch = lane.batch.filter(({ settled }) => !settled)
-  if (lane.batch.length > 0) return
-  const [alone, ...others] = lane.apart.filter(({ settled }) => !settled)
-  lane.apart = []
-  if (alone) {
-    lane.batch = [alone]
-    lane.apart = others
-    return
-  }
-  const batch: Call[] = []
-  let bytes = 0
-  for (let call = lane.waiting.peek(); call !== undefined; call = lane.waiting.peek()) {
-    if (batch.length > 0 && bytes + call.bytes > batchBytes) break
-    bytes += call.bytes
-    batch.push(call)
-    lane.waiting.shift()
-  }
-  lane.batch = batch
 }

@@ -66,7 +66,7 @@ export class Connections {
   drop(address: Address): void {
     for (const [key, link] of this.#links) {
       if (link.address.key !== address.key) continue
-      link.drop()
+      link.close()
       this.#links.delete(key)
     }
   }
@@ -85,7 +85,7 @@ export class Connections {
 
   close(): void {
     this.#closing.abort()
-    for (const link of this.#links.values()) link.drop()
+    for (const link of this.#links.values()) link.close()
     this.#links.clear()
   }
 }

@@ -62,6 +62,7 @@ export class Link {
   #mutedUntil = 0
   #failures = 0
   #notBefore = 0
+  #closed = false
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -127,6 +128,12 @@ export class Link {
     await this.#open()
   }
 
+  /** For good: what still waits to be asked fails, and makes no connection that nobody would end. */
+  close(): void {
+    this.#closed = true
+    this.drop()
+  }
+
   drop(): void {
     this.#generation += 1
     const connection = this.#connection
@@ -137,6 +144,7 @@ export class Link {
 
   async #open(): Promise<Open> {
     if (this.#options.signal.aborted) throw closedError()
+    if (this.#closed) throw this.#notAsked()
     const opening = this.#opening ?? this.#begin()
     const open = await opening
     if (Date.now() < open.renewAt) return open
@@ -160,9 +168,7 @@ export class Link {
   async #connect(): Promise<Open> {
     const generation = this.#generation
     await this.#waitUntil(this.#notBefore)
-    if (generation !== this.#generation) {
-      throw new FramelogError('LOG_UNREACHABLE', `the broker ${this.address.key} is not asked any more`)
-    }
+    if (generation !== this.#generation) throw this.#notAsked()
     const { host, port, key } = this.address
     let renewAt = Number.POSITIVE_INFINITY
     const { clientId, requestTimeout, connection: newOptions } = this.#options
@@ -205,6 +211,10 @@ export class Link {
       this.#options.onFailure(failure)
       throw failure
     }
+  }
+
+  #notAsked(): FramelogError {
+    return new FramelogError('LOG_UNREACHABLE', `the broker ${this.address.key} is not asked any more`)
   }
 
   async #waitUntil(time: number): Promise<void> {

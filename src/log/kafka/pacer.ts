@@ -3,6 +3,8 @@
  * broker keep a distance that grows too, and each carries more. 1,500 frames/s: 3.75 ms with one broker, 10 ms
  * with three, where an answer takes that long anyway. One camera never waits.
  */
+import { setTimeout as delay } from 'node:timers/promises'
+
 /** A frame that is written here and read back counts twice. */
 const millisPerRecord = 1 / 800
 const longestDistance = 10
@@ -35,5 +37,12 @@ export class Pacer {
     const wait = last + distance - performance.now()
     // A timer is no finer.
     return wait < 1 ? 0 : wait
+  }
+
+  /** Waits for as long as `waitAfter` says. @returns whether there was anything to wait for */
+  async keepDistance(last: number): Promise<boolean> {
+    const wait = this.waitAfter(last)
+    if (wait > 0) await delay(wait)
+    return wait > 0
   }
 }

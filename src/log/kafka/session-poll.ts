@@ -2,7 +2,6 @@
  * A long poll with an incremental fetch session (KIP-227): the broker remembers the partitions, a request names only what
  * changed. It serves groups whose tails have once reached the end of their topic.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import { fetchApi } from './apis.ts'
 import type { Cluster } from './cluster.ts'
 import { errorName } from './errors.ts'
@@ -75,11 +74,7 @@ export class SessionPoll {
     while (this.#groups.size > 0) {
       this.#host.beforeTurn(this)
       this.#serve(this.#fronts())
-      const wait = pacer.waitAfter(last)
-      if (wait > 0) {
-        await delay(wait)
-        this.#serve(this.#fronts())
-      }
+      if (await pacer.keepDistance(last)) this.#serve(this.#fronts())
       last = performance.now()
       const asked = this.#serving
       const { id, epoch, topics, forgotten } = this.#session.request(asked)
