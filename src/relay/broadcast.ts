@@ -23,6 +23,8 @@ export interface BroadcastContext extends HolderContext {
   isLogCurrent(): boolean
   /** Whether another gateway that is alive holds it. */
   isHeldElsewhere(id: BroadcastId): boolean
+  /** Whether the directory says that the broadcast in this topic is over. */
+  isOver(id: BroadcastId, topic: Topic): boolean
   /** Its state has changed. */
   onState(broadcast: Broadcast): void
   /** This gateway has claimed it. */
@@ -45,6 +47,8 @@ export class Broadcast implements LiveEdge {
   readonly #audience = new Audience()
   #source: TopicReader | undefined
   #opening: Promise<boolean> | undefined
+  /** What its state was is read again: nobody hears of that, only of where it has led to. */
+  #isCatchingUp = false
   /** Why it is over; undefined while it is not. */
   #closedBy: FramelogError | undefined
   readonly #holder: Holder
@@ -165,7 +169,8 @@ export class Broadcast implements LiveEdge {
     viewer.goLive(from)
     viewer.tell(new Packet({ type: 'state', state: this.#state }))
     if (this.#state === 'ended' && !viewer.ended) {
-      viewer.tell(new Packet({ type: 'end', reason: 'the publisher was lost' }))
+      const reason = this.epoch === undefined ? 'its recording is past retention' : 'the publisher was lost'
+      viewer.tell(new Packet({ type: 'end', reason }))
     }
     return true
   }
@@ -199,6 +204,8 @@ export class Broadcast implements LiveEdge {
     if (reader === undefined) return false
     if (this.#closedBy !== undefined) throw this.#closedBy
     this.#source = reader
+    const before = this.#state
+    this.#isCatchingUp = true
     reader.start({
       onChunk: (source, chunk) => {
         if (this.#source === source) this.#read(source, chunk)
@@ -211,12 +218,18 @@ export class Broadcast implements LiveEdge {
       await reader.caughtUp
     } catch (error) {
       if (this.#source === reader) this.#source = undefined
+      this.#isCatchingUp = false
       throw error
     }
     const { time } = reader.stream
     // The stamps are another gateway's, by its clock; from here on it is what comes that counts.
     if (time !== undefined) this.#silence.heard(Math.max(0, this.#context.clock.now() - time))
     this.#judgeSilence()
+    // Where retention has taken all of it, nothing in the topic says so.
+    const isEmpty = this.#state === 'waiting' && this.epoch === undefined && !this.isPublishedHere
+    if (isEmpty && this.#context.isOver(this.id, reader.topic)) this.#state = 'ended'
+    this.#isCatchingUp = false
+    if (this.#state !== before) this.#context.onState(this)
     return true
   }
 
@@ -295,7 +308,7 @@ export class Broadcast implements LiveEdge {
     if (this.#state === state) return
     this.#state = state
     this.#audience.tell(new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) }))
-    this.#context.onState(this)
+    if (!this.#isCatchingUp) this.#context.onState(this)
     if (state === 'live' || state === 'interrupted') this.#silence.watch()
   }
 

@@ -107,6 +107,10 @@ export class Relay {
       onState: broadcast => this.#announce(broadcast),
       isLogCurrent: () => this.#heartbeats?.isCurrent ?? true,
       isHeldElsewhere: id => this.#isHeldElsewhere(id),
+      isOver: (id, topic) => {
+        const entry = this.#directory?.get(id)
+        return entry?.state === 'ended' && entry.topic === topic.id
+      },
       onDamage: (topic, span) => this.#damage.add(topic, span),
       onClaim: broadcast => this.#upkeep?.write(broadcast),
       onGone: broadcast => {
