@@ -179,7 +179,8 @@ function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, cla
   if (!isTrackName(record.key)) return unknown('the key names no track')
   const sequence = integer(fields.get('n'))
   const timestamp = integer(fields.get('t'))
-  if (sequence === undefined || sequence < 0 || timestamp === undefined) return unknown('no number or time')
+  if (sequence === undefined || timestamp === undefined) return unknown('no number or time')
+  if (sequence < 0 || sequence > sequenceLimit) return unknown('a number that no frame has')
   if (record.value.byteLength === 0) return unknown('an empty frame')
   const duration = integer(fields.get('d'))
   if (duration !== undefined && duration < 0) return unknown('a negative duration')
@@ -196,6 +197,9 @@ function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, cla
   }
   return { kind: 'frame', ...claimed, sequence, frame }
 }
+
+/** Largest number of a frame: what follows it is still a safe integer. */
+export const sequenceLimit = 2 ** 52
 
 const sessionPattern = /^[a-z0-9]{8}$/
 
@@ -218,7 +222,8 @@ function decodeGap(value: Uint8Array, claimed: Claimed): Entry {
     !Number.isSafeInteger(from) ||
     !Number.isSafeInteger(to) ||
     Number(from) < 0 ||
-    Number(to) < Number(from)
+    Number(to) < Number(from) ||
+    Number(to) > sequenceLimit
   ) {
     return unknown('a gap record without its numbers')
   }

@@ -283,10 +283,8 @@ export class Broadcast implements LiveEdge {
       get isLive() {
         return isLive()
       },
-      timestamp: () => {
-        this.#lastTimestamp = Math.max(this.#lastTimestamp, this.#context.clock.now())
-        return this.#lastTimestamp as Millis
-      },
+      // What is on its way counts for nothing: a clock that was wrong for a moment would be believed for ever.
+      timestamp: () => Math.max(this.#lastTimestamp, this.#context.clock.now()) as Millis,
       append: records => {
         const { topic } = this
         if (topic !== undefined) return this.#context.log.append(topic, records)

@@ -20,6 +20,12 @@ export const takeoverLimits = {
   proof: 2000,
 } as const
 
+/**
+ * A session that has counted so far is not gone on with: at 100 frames a second it takes 350 years, so that another
+ * program has written numbers into it, and its publisher's own would never count.
+ */
+const usedUp = 2 ** 40
+
 export interface PublishRequest {
   /** SHA-256 of the resume token, hexadecimal. */
   readonly resumeHash: string
@@ -188,7 +194,8 @@ export class Holder {
     this.#refuseWhereBusy(resumeHash, claimant)
 
     const same = claimant?.resumeHash === resumeHash
-    const goesOn = same && request.session !== undefined && request.session === rule.session
+    const isLeft = request.session !== undefined && rule.lastSequence(request.session) < usedUp
+    const goesOn = same && isLeft && request.session === rule.session
     const session = goesOn ? (request.session as string) : random(8)
     const nonce = random(16)
     const publication = new Publication({ host, sink, clock, resumeHash, nonce, budget, held })

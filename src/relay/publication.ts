@@ -9,7 +9,7 @@ import type { Clock } from '../core/clock.ts'
 import { BoundedQueue } from '../core/queue.ts'
 import { FramelogError, toFramelogError } from '../errors.ts'
 import type { NewRecord } from '../log/log.ts'
-import { encodeEntry, type WrittenEntry } from '../log/record.ts'
+import { encodeEntry, sequenceLimit, type WrittenEntry } from '../log/record.ts'
 import { type Catalog, encodeCatalog, mainTrack } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
 import type { Millis, Offset } from '../units.ts'
@@ -32,8 +32,6 @@ export const publicationLimits = {
   staleAfter: 2000,
   /** How long an end waits for the log, milliseconds. */
   endTimeout: 30_000,
-  /** Largest number of a frame: what follows it is still a safe integer. */
-  sequence: 2 ** 52,
 } as const
 
 /** A publisher's connection, as the relay sees it. */
@@ -189,7 +187,7 @@ export class Publication {
         `A frame of ${frame.data.byteLength} bytes; the limit is ${limit}`,
       )
     }
-    if (frame.sequence > publicationLimits.sequence) {
+    if (frame.sequence > sequenceLimit) {
       throw new FramelogError('BAD_MESSAGE', `A frame with the number ${frame.sequence}`)
     }
     // Sent again after a reconnection, though it had arrived.
@@ -203,8 +201,12 @@ export class Publication {
     else this.#hold(received)
   }
 
-  /** A frame of this claim, or a gap up to this number, was read back and counts. */
+  /**
+   * A frame of this claim, or a gap up to this number, was read back and counts. One that was not written here is
+   * another program's, under this claim: nothing is in the log by that.
+   */
   confirm(sequence: number): void {
+    if (this.#records === undefined || sequence >= this.#records.next) return
     this.#confirmed = Math.max(this.#confirmed, sequence)
     while ((this.#unconfirmed.peek()?.sequence ?? Number.POSITIVE_INFINITY) <= sequence)
       this.#unconfirmed.shift()

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { after, before, describe, it, mock } from 'node:test'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { alterClientQuotasV1, createTopicsV7, listGroupsV5, listOffsetsV7 } from '@platformatic/kafka'
 import { FramelogError } from '../../src/errors.ts'
@@ -350,6 +350,34 @@ describe('a fault loses nothing acknowledged and repeats nothing to a tail', { t
       proxy.stall()
       await seen(100)
     }, proxy)
+  })
+})
+
+describe("this machine's clock", () => {
+  it('holds nothing up where it is set back', { timeout: 30_000 }, async () => {
+    await using log = await open()
+    const topic = await log.create(name(), {})
+    using tail = new TailReader(log, topic, offset(0))
+    await log.append(topic, [record('a')])
+    await tail.until(1)
+    const { now } = Date
+    const set = mock.method(Date, 'now', () => now() - 3_600_000)
+    try {
+      await log.append(topic, [record('b', now())])
+      await tail.until(2)
+      assert.equal((await log.bounds(topic)).next, 2)
+      const other = await log.create(name(), {})
+      await log.append(other, [record('c', now())])
+    } finally {
+      set.mock.restore()
+    }
+  })
+
+  it('is named where a broker finds its time impossible', async () => {
+    await using log = await open()
+    const topic = await log.create(name(), {})
+    const late = record('a', Date.now() + 7_200_000)
+    await assert.rejects(log.append(topic, [late]), { code: 'LOG_FAILED', message: /this machine's clock/ })
   })
 })
 

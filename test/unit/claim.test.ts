@@ -6,7 +6,7 @@ import { decodeRecord, encodeEntry } from '../../src/log/record.ts'
 import { claimTimeout } from '../../src/relay/claim-attempt.ts'
 import { takeoverLimits } from '../../src/relay/holder.ts'
 import { relayLimits } from '../../src/relay/relay.ts'
-import { broadcastId, type Offset, offset } from '../../src/units.ts'
+import { broadcastId, millis, type Offset, offset } from '../../src/units.ts'
 import { testCatalog, testFrame } from '../support/clients.ts'
 import { useEmbeddedLog } from '../support/embedded.ts'
 import { until } from '../support/fake-clock.ts'
@@ -311,5 +311,31 @@ describe('a claim', () => {
       )
       await relay.close()
     })
+  })
+
+  it('acknowledges nothing that another program wrote under it, and begins another session where that used it up', async () => {
+    const { relay } = relayOn(log, 'forged-')
+    const sink = new TestPublisherSink()
+    const first = await relay.publish(id, publishRequest(), sink)
+    first.catalog(testCatalog)
+    first.frame(testFrame(0))
+    await until(() => sink.acknowledged === 0)
+    const topic = (await log.find('forged-cam')) ?? assert.fail('no topic')
+    const claimed = { epoch: offset(0), session: first.session }
+    for (const to of [2 ** 53 - 1, 2 ** 52]) {
+      const reason = 'forged'
+      await log.append(topic, [encodeEntry({ kind: 'gap', ...claimed, from: 5, to, reason }, millis(0))])
+    }
+    first.frame(testFrame(1))
+    await until(() => sink.error !== undefined)
+    assert.deepEqual([sink.acknowledged, sink.error?.retryable], [0, true])
+    const again = new TestPublisherSink()
+    const second = await relay.publish(id, publishRequest('hash', first.session), again)
+    assert.notEqual(second.session, first.session)
+    assert.equal(second.next, 0)
+    second.catalog(testCatalog)
+    second.frame(testFrame(0))
+    await until(() => again.acknowledged === 0)
+    await relay.close()
   })
 })

@@ -102,7 +102,7 @@ export class Retention implements Disposable {
 
   /** Where nothing could go a moment ago, nothing can now. */
   #makeRoom(): void {
-    if (Date.now() - this.#exhausted >= lookEvery) this.#look()
+    if (performance.now() - this.#exhausted >= lookEvery) this.#look()
   }
 
   #isCrowded(): boolean {
@@ -156,7 +156,7 @@ export class Retention implements Disposable {
       const hasMoved = await this.#moveFirsts(topics, timeOf(topics, wanted))
       if (this.#isClosed()) return
       if (!hasMoved && wanted >= removable) {
-        this.#exhausted = Date.now()
+        this.#exhausted = performance.now()
         return
       }
       urge = hasMoved ? 1 : urge * 2

@@ -115,7 +115,9 @@ export class Room implements Disposable {
   }
 
   #isThere(wanted: number): boolean {
-    return wanted <= this.#length || (wanted <= this.#plentyTo && Date.now() - this.#asked < askEvery.time)
+    return (
+      wanted <= this.#length || (wanted <= this.#plentyTo && performance.now() - this.#asked < askEvery.time)
+    )
   }
 
   #hasPlenty(wanted: number): boolean {
@@ -123,7 +125,7 @@ export class Room implements Disposable {
     const { bavail, bsize } = statfsSync(this.#path)
     if (bavail * bsize < plenty + wanted - this.#end) return false
     this.#plentyTo = wanted + askEvery.bytes
-    this.#asked = Date.now()
+    this.#asked = performance.now()
     this.#length = Math.max(this.#length, fstatSync(this.#fd).size)
     return true
   }

@@ -72,7 +72,7 @@ export class Appender {
     const bytes = records.reduce((sum, { value }) => sum + value.byteLength + recordOverhead, 0)
     const { promise, resolve, reject } = Promise.withResolvers<Offset>()
     const lane = this.#lanes.get(topic.id) ?? this.#addLane(topic)
-    const call: Call = { messages, bytes, since: Date.now(), resolve, reject }
+    const call: Call = { messages, bytes, since: performance.now(), resolve, reject }
     const fits =
       lane.bytes + bytes <= this.#limits.perTopic && this.#waitingBytes + bytes <= this.#limits.overall
     if (!fits || !lane.push(call)) {
@@ -161,7 +161,7 @@ export class Appender {
   }
 
   async #produce(leader: Address, lanes: readonly Lane[]): Promise<void> {
-    this.#busy.set(leader.key, Date.now())
+    this.#busy.set(leader.key, performance.now())
     const sentAt = performance.now()
     for (const lane of lanes) lane.state = 'sent'
     try {
@@ -216,7 +216,7 @@ export class Appender {
         await this.#cluster.refresh([lane.topic]).catch(() => {})
         await this.#cluster.pause(Math.min(20 * 2 ** Math.min(lane.failures, 6), 500))
       }
-      await this.#cluster.findLeader(lane.topic, Date.now() + deliveryTimeout)
+      await this.#cluster.findLeader(lane.topic, performance.now() + deliveryTimeout)
     } catch (error) {
       const failure = toFramelogError(error, 'LOG_FAILED')
       lane.failure = failure
@@ -229,7 +229,7 @@ export class Appender {
 
   /** Fails topics whose appends waited too long, and doubts brokers that do not answer. */
   #watch(): void {
-    const now = Date.now()
+    const now = performance.now()
     for (const lane of this.#lanes.values()) {
       const { oldest } = lane
       if (oldest === undefined || now - oldest.since <= deliveryTimeout) continue

@@ -109,7 +109,7 @@ export class BrokerTails {
 
   /** Topics without records move to the idle session, at a moment at which that takes them in. */
   #cool(): void {
-    const now = Date.now()
+    const now = performance.now()
     if (now - this.#lookedAt < lookEvery) return
     this.#lookedAt = now
     for (const group of this.#hot.groups) {
@@ -198,7 +198,7 @@ export class BrokerTails {
     group.refusedSince = undefined
     const chunk = chunkOf(decodeBatches(records, from, highWatermark), highWatermark)
     if (chunk.records.length > 0) {
-      group.recordAt = Date.now()
+      group.recordAt = performance.now()
       this.#options.pacer.count(chunk.records.length)
     }
     if (chunk.next > from) {
@@ -216,15 +216,15 @@ export class BrokerTails {
   /** Puts a group whose tails have come to the end where it belongs. */
   #settle(group: TailGroup): void {
     if (this.#groups.get(group.topic.id) !== group || group.front === undefined) return
-    if (Date.now() - group.recordAt < coolAfter) {
+    if (performance.now() - group.recordAt < coolAfter) {
       this.#idle.delete(group)
       this.#hot.add(group)
     } else if (!this.#hot.groups.has(group)) this.#idle.add(group)
   }
 
   #refuse(group: TailGroup, code: number): void {
-    group.refusedSince ??= Date.now()
-    if (Date.now() - group.refusedSince < refusalGrace) this.#misplaced(group)
+    group.refusedSince ??= performance.now()
+    if (performance.now() - group.refusedSince < refusalGrace) this.#misplaced(group)
     else group.end(answeredError(code, `to read topic ${group.topic.name}`))
   }
 

@@ -156,7 +156,7 @@ export class Cluster {
   leader(topic: Topic): Address | undefined {
     const known = this.#topics.get(topic.name)
     if (known?.topic.id !== topic.id) return undefined
-    known.usedAt = Date.now()
+    known.usedAt = performance.now()
     return this.#brokers.get(known.leaderId)
   }
 
@@ -173,7 +173,7 @@ export class Cluster {
 
   /**
    * Waits until the leader is known.
-   * @throws TOPIC_NOT_FOUND, LOG_UNREACHABLE after `until` (milliseconds of Date.now()), LOG_CLOSED
+   * @throws TOPIC_NOT_FOUND, LOG_UNREACHABLE after `until` (milliseconds of performance.now()), LOG_CLOSED
    */
   async findLeader(topic: Topic, until: number): Promise<Address> {
     for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
@@ -185,7 +185,7 @@ export class Cluster {
         (error: unknown) => error,
       )
       if (this.isGone(topic) || this.leader(topic)) continue
-      if (Date.now() + pause > until) {
+      if (performance.now() + pause > until) {
         throw failure ?? new FramelogError('LOG_UNREACHABLE', `topic ${topic.name} has no leader now`)
       }
       await this.pause(pause)
@@ -230,7 +230,7 @@ export class Cluster {
       this.#missing.delete(topic.id)
       return
     }
-    const now = Date.now()
+    const now = performance.now()
     const since = this.#missing.get(topic.id)
     if (since === undefined || now - since > missingForgotten) this.#missing.set(topic.id, now)
     else if (now - since >= missingGrace) {
@@ -272,7 +272,7 @@ export class Cluster {
       this.#missing.delete(topicId)
       this.#lost.delete(topicId)
       if (before?.topic.id !== topicId || before.leaderId !== leaderId) changed = true
-      const usedAt = before?.usedAt ?? Date.now()
+      const usedAt = before?.usedAt ?? performance.now()
       this.#topics.set(name, { topic: { name, id: topicId }, leaderId, leaderEpoch, usedAt })
     }
     if (changed) this.#onChange()
@@ -280,7 +280,7 @@ export class Cluster {
   }
 
   #refreshUsed(): void {
-    const now = Date.now()
+    const now = performance.now()
     for (const [name, known] of this.#topics) {
       if (now - known.usedAt > idleAfter && !this.#isUsed(known.topic)) this.#topics.delete(name)
     }

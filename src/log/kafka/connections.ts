@@ -29,7 +29,7 @@ export class Connections {
   readonly #links = new Map<string, Link>()
   readonly #closing = new AbortController()
   readonly #onWarning: (line: string) => void
-  /** When a broker's trouble may be told again, by its address; milliseconds of Date.now(). */
+  /** When a broker's trouble may be told again, by its address; milliseconds of performance.now(). */
   readonly #quietUntil = new Map<string, number>()
 
   /** @param onWarning told of every broker that cannot be reached, once in a while */
@@ -77,7 +77,7 @@ export class Connections {
   }
 
   #warn({ key }: Address, error: FramelogError): void {
-    const now = Date.now()
+    const now = performance.now()
     if (now < (this.#quietUntil.get(key) ?? 0) || this.signal.aborted) return
     this.#quietUntil.set(key, now + warnEvery)
     this.#onWarning(`${error.toLine()} Trying again until it works.`)

@@ -74,7 +74,10 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 export function answeredError(code: number, doing: string, detail?: string | null): FramelogError {
   const name = errorName(code)
   const ours = codes[name] ?? (isPassing(code) ? 'LOG_UNREACHABLE' : 'LOG_FAILED')
-  const said = oneLine(detail ?? protocolErrors[name]?.message ?? '')
+  const isOfClock = name === 'INVALID_TIMESTAMP'
+  const clock =
+    "the broker finds the record's time too far from its own clock: is this machine's clock right?"
+  const said = isOfClock ? clock : oneLine(detail ?? protocolErrors[name]?.message ?? '')
   return new FramelogError(ours, `the cluster refused ${doing}: ${name}${said === '' ? '' : `, ${said}`}`)
 }
 

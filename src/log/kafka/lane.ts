@@ -15,7 +15,7 @@ const maxWaitingCalls = 100_000
 export interface Call {
   readonly messages: readonly MessageRecord[]
   readonly bytes: number
-  /** When it was made, milliseconds of Date.now(). */
+  /** When it was made, milliseconds of performance.now(). */
   readonly since: number
   readonly resolve: (offset: Offset) => void
   readonly reject: (error: FramelogError) => void

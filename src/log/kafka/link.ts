@@ -43,7 +43,7 @@ interface Open {
   readonly connection: Connection
   /** Highest version that the broker knows, by API key. */
   readonly versions: ReadonlyMap<number, number>
-  /** When to move on to another connection: the log-in ends soon after. Milliseconds of Date.now(). */
+  /** When to move on to another connection: the log-in ends soon after. Milliseconds of performance.now(). */
   readonly renewAt: number
   /** Requests under way. */
   requests: number
@@ -58,7 +58,7 @@ export class Link {
   /** Counts how often it was dropped. */
   #generation = 0
   #requests = 0
-  /** A broker that holds this client back reads nothing from it before; milliseconds of Date.now(). */
+  /** A broker that holds this client back reads nothing from it before; milliseconds of performance.now(). */
   #mutedUntil = 0
   #failures = 0
   #notBefore = 0
@@ -81,7 +81,7 @@ export class Link {
     try {
       await this.#waitUntil(this.#mutedUntil)
       const answer = await this.#ask(await this.#open(), api, args)
-      this.#mutedUntil = Date.now() + Math.min(throttleTimeOf(answer), longestThrottle)
+      this.#mutedUntil = performance.now() + Math.min(throttleTimeOf(answer), longestThrottle)
       return answer
     } finally {
       this.#requests -= 1
@@ -147,7 +147,7 @@ export class Link {
     if (this.#closed) throw this.#notAsked()
     const opening = this.#opening ?? this.#begin()
     const open = await opening
-    if (Date.now() < open.renewAt) return open
+    if (performance.now() < open.renewAt) return open
     if (this.#opening !== opening) return this.#open()
     // What is under way on the connection before is answered there.
     this.#opening = undefined
@@ -174,7 +174,7 @@ export class Link {
     const { clientId, requestTimeout, connection: newOptions } = this.#options
     const connection = new Connection(clientId, {
       ...newOptions(lifetime => {
-        renewAt = Date.now() + lifetime * sessionShare
+        renewAt = performance.now() + lifetime * sessionShare
       }),
       requestTimeout,
       // A server name is a name: TLS knows none for a bare address.
@@ -218,7 +218,7 @@ export class Link {
   }
 
   async #waitUntil(time: number): Promise<void> {
-    const pause = time - Date.now()
+    const pause = time - performance.now()
     if (pause <= 0) return
     await delay(pause, undefined, { signal: this.#options.signal }).catch(() => {
       throw closedError()
@@ -228,7 +228,7 @@ export class Link {
   #countFailure(): void {
     this.#failures += 1
     const longest = Math.min(firstPause * 2 ** this.#failures, longestPause)
-    this.#notBefore = Date.now() + longest * (0.5 + Math.random() / 2)
+    this.#notBefore = performance.now() + longest * (0.5 + Math.random() / 2)
   }
 }
 

@@ -58,17 +58,17 @@ function fromEndpoint(settings: OauthSettings, endpoint: string): () => Promise<
   const ask = async (): Promise<string> => {
     try {
       const { token, lifetime } = await request(endpoint, clientId, clientSecret, scope)
-      last = { token, endsAt: Date.now() + lifetime }
-      renewAt = Date.now() + lifetime * 0.8
+      last = { token, endsAt: performance.now() + lifetime }
+      renewAt = performance.now() + lifetime * 0.8
     } catch (error) {
       // The one before still holds for a while.
-      if (Date.now() >= last.endsAt) throw error
+      if (performance.now() >= last.endsAt) throw error
     }
     return last.token
   }
   return () => {
-    if (asked !== undefined && Date.now() < renewAt) return asked
-    renewAt = Date.now() + endpointTimeout
+    if (asked !== undefined && performance.now() < renewAt) return asked
+    renewAt = performance.now() + endpointTimeout
     const asking = ask().catch((error: unknown) => {
       asked = undefined
       throw toFramelogError(error, 'LOG_AUTHENTICATION')

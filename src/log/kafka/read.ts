@@ -38,7 +38,7 @@ export class Questions {
 
   async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
     if (from < 0) throw outOfRange(topic, from)
-    const since = Date.now()
+    const since = performance.now()
     for (let at = from; ; ) {
       const partition = await this.#fetch(topic, at, maxBytes)
       const end = partition.highWatermark as Offset
@@ -51,7 +51,7 @@ export class Questions {
       if (at === end) return { records, next: at, end }
       if (next === at) {
         // Past the end, or something is there that the broker does not find.
-        if (Date.now() - since > endLagPatience) {
+        if (performance.now() - since > endLagPatience) {
           if (at > end) throw outOfRange(topic, at)
           return chunkOf(
             { records, damaged: [{ from: at, next: (at + 1) as Offset }], next: (at + 1) as Offset },
@@ -143,12 +143,12 @@ export class Questions {
   /** ListOffsets asks by name; this makes sure that the name is still this topic's. */
   async #confirm(topic: Topic): Promise<void> {
     await this.#cluster.refresh([topic])
-    if (!this.#cluster.leader(topic)) await this.#cluster.findLeader(topic, Date.now() + patience)
+    if (!this.#cluster.leader(topic)) await this.#cluster.findLeader(topic, performance.now() + patience)
   }
 
   /** Asks the leader, wherever it moves to meanwhile. */
   async #ask<Answer>(topic: Topic, doing: string, ask: Ask<Answer>): Promise<Answer> {
-    const until = Date.now() + patience
+    const until = performance.now() + patience
     for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
       const leader = await this.#cluster.findLeader(topic, until)
       const result = await ask(this.#connections.link(leader, 'replay')).catch((error: unknown) => {
@@ -159,7 +159,7 @@ export class Questions {
       if ('code' in result && !isPassing(result.code)) throw answeredError(result.code, doing)
       await this.#cluster.refresh([topic]).catch(() => {})
       if (this.#cluster.isGone(topic)) throw notFound(topic)
-      if (Date.now() > until) throw 'code' in result ? answeredError(result.code, doing) : result.error
+      if (performance.now() > until) throw 'code' in result ? answeredError(result.code, doing) : result.error
       await this.#cluster.pause(pause)
     }
   }

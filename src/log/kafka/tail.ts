@@ -57,11 +57,11 @@ export class KafkaTail implements Tail {
 export class TailGroup {
   readonly topic: Topic
   readonly tails = new Set<KafkaTail>()
-  /** When a record came last; milliseconds of Date.now(). */
+  /** When a record came last; milliseconds of performance.now(). */
   recordAt = 0
   /** Failures in a row. */
   failures = 0
-  /** Since when the user may not read it; milliseconds of Date.now(). */
+  /** Since when the user may not read it; milliseconds of performance.now(). */
   refusedSince: number | undefined
   readonly #onEmpty: () => void
 

@@ -45,7 +45,7 @@ export class Topics {
       (await this.#make(name, options)) ??
       (await this.#awaitVisible(name))
     // The broker that leads a new topic takes a moment to know it.
-    await this.#cluster.findLeader(topic, Date.now() + patience)
+    await this.#cluster.findLeader(topic, performance.now() + patience)
     await this.#questions.awaitReadable(topic)
     return topic
   }
@@ -54,7 +54,7 @@ export class Topics {
   async #make(name: string, options: TopicOptions): Promise<Topic | undefined> {
     const { replicationFactor = -1, minInsyncReplicas } = this.#settings
     const attempts = configAttempts(options, minInsyncReplicas)
-    const until = Date.now() + patience
+    const until = performance.now() + patience
     for (let i = 0, pause = 50; ; ) {
       const configs = Object.entries(attempts[i] ?? {}).map(([key, value]) => ({ name: key, value }))
       const { topics } = await this.#cluster.lookup(
@@ -78,7 +78,7 @@ export class Topics {
         continue
       }
       if (error === 'INVALID_REPLICATION_FACTOR') throw this.#tooManyCopies(refused)
-      if (!isPassing(errorCode) || Date.now() > until) throw refused
+      if (!isPassing(errorCode) || performance.now() > until) throw refused
       await this.#cluster.pause(pause)
       pause = Math.min(pause * 2, 1000)
     }
@@ -107,10 +107,10 @@ export class Topics {
 
   /** Somebody else made it: the broker that is asked may learn of it later than the controller. */
   async #awaitVisible(name: string): Promise<Topic> {
-    for (const until = Date.now() + patience; ; ) {
+    for (const until = performance.now() + patience; ; ) {
       const topic = await this.#cluster.find(name)
       if (topic) return topic
-      if (Date.now() > until) {
+      if (performance.now() > until) {
         throw new FramelogError('LOG_UNREACHABLE', `topic ${name} exists, but no broker shows it`)
       }
       await this.#cluster.pause(30)
@@ -118,7 +118,7 @@ export class Topics {
   }
 
   async delete(topic: Topic): Promise<void> {
-    const until = Date.now() + patience
+    const until = performance.now() + patience
     for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
       const request = [{ name: null, topicId: topic.id }]
       const { responses } = await this.#cluster.lookup(deleteTopicsApi, request, patience)
@@ -128,7 +128,7 @@ export class Topics {
         this.#cluster.forget(topic)
         return
       }
-      if (!isPassing(errorCode) || Date.now() > until) {
+      if (!isPassing(errorCode) || performance.now() > until) {
         throw answeredError(errorCode, `to delete topic ${topic.name}`, errorMessage)
       }
       await this.#cluster.pause(pause)

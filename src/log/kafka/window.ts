@@ -27,7 +27,7 @@ const rememberedTopics = 10_000
 interface Known {
   /** Milliseconds; undefined where nothing goes by age, or the user may not see it. */
   window: number | undefined
-  /** When the cluster told it; milliseconds of Date.now(). */
+  /** When the cluster told it; milliseconds of performance.now(). */
   toldAt: number
   asking: Promise<void> | undefined
   askAfter: number
@@ -51,8 +51,8 @@ export class Windows {
   /** The time before which records are not served; undefined where all are. */
   async begin(topic: Topic): Promise<Millis | undefined> {
     const known = this.#know(topic)
-    if (known.asking === undefined && Date.now() > known.askAfter) {
-      known.askAfter = Date.now() + askAgain
+    if (known.asking === undefined && performance.now() > known.askAfter) {
+      known.askAfter = performance.now() + askAgain
       known.asking = this.#ask(topic, known).finally(() => {
         known.asking = undefined
       })
@@ -74,7 +74,7 @@ export class Windows {
   trim(topic: Topic, before: Offset): void {
     const known = this.#know(topic)
     const leader = this.#cluster.leader(topic)
-    const now = Date.now()
+    const now = performance.now()
     if (leader === undefined || now < known.trimAfter || now - known.toldAt > settingsAge) return
     known.trimAfter = now + trimEvery
     const partitions = [{ partitionIndex: 0, offset: BigInt(before) }]
@@ -84,7 +84,7 @@ export class Windows {
       .then(({ topics }) => {
         const code = topics[0]?.partitions[0]?.errorCode ?? 0
         if (errorName(code) !== 'TOPIC_AUTHORIZATION_FAILED') return
-        known.trimAfter = Date.now() + forbiddenFor
+        known.trimAfter = performance.now() + forbiddenFor
         this.#warn(
           'no right to Delete on topics: what is past RETENTION is not served, and stays on the disks until its segment goes',
         )
@@ -118,7 +118,7 @@ export class Windows {
     const result = answer?.results[0]
     if (result === undefined) return
     if (errorName(result.errorCode) === 'TOPIC_AUTHORIZATION_FAILED') {
-      known.askAfter = Date.now() + forbiddenFor
+      known.askAfter = performance.now() + forbiddenFor
       this.#warn(
         'no right to DescribeConfigs on topics: what is past their retention is served until brokers remove it',
       )
@@ -130,7 +130,7 @@ export class Windows {
     // Some write the largest number for "for ever": a time before any clock.
     const isWindow = goes && retention > 0 && retention < Date.now()
     known.window = isWindow ? retention : undefined
-    known.toldAt = Date.now()
+    known.toldAt = performance.now()
     known.askAfter = known.toldAt + settingsAge
   }
 
