@@ -5,11 +5,12 @@
 import { resolve } from 'node:path'
 import { startBrokers } from '../test/support/kafka.ts'
 
-const brokers = process.env.BROKERS === '3' ? 3 : 1
-const ports = [9092, 9094, 9096].slice(0, brokers)
-const dir = resolve(import.meta.dirname, `../tools/kafka/run/${brokers}`)
-
 try {
+  const asked = process.env.BROKERS || '1'
+  if (asked !== '1' && asked !== '3') throw new Error(`BROKERS takes 1 or 3, not ${asked}`)
+  const brokers = asked === '3' ? 3 : 1
+  const ports = [9092, 9094, 9096].slice(0, brokers)
+  const dir = resolve(import.meta.dirname, `../tools/kafka/run/${brokers}`)
   const cluster = await startBrokers({ brokers, ports, dir, full: true })
   console.log(
     `BOOTSTRAP_SERVERS=${cluster.bootstrapServers}  (${brokers} broker${brokers > 1 ? 's' : ''}; Ctrl-C stops)`,

@@ -5,9 +5,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -61,13 +62,7 @@ export const freePort = async (): Promise<number> => (await freePorts(1))[0] as 
 
 /** Different ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done))
-      return server
-    }),
-  )
+  const servers = await Promise.all(Array.from({ length: count }, () => listenOn(0)))
   return Promise.all(
     servers.map(async server => {
       const address = server.address()
@@ -76,6 +71,66 @@ export async function freePorts(count: number): Promise<number[]> {
       return address.port
     }),
   )
+}
+
+async function listenOn(port: number): Promise<Server> {
+  const server = createServer()
+  await new Promise<void>((done, fail) => server.once('error', fail).listen(port, '127.0.0.1', done))
+  return server
+}
+
+/** The first of the ports that another program has. */
+export async function portInUse(ports: readonly number[]): Promise<number | undefined> {
+  for (const port of ports) {
+    try {
+      const server = await listenOn(port)
+      await new Promise(done => server.close(done))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return port
+      throw error
+    }
+  }
+  return undefined
+}
+
+/** The cluster of which the brokers in these folders are. None where none of them has been formatted. */
+export async function clusterIdOf(dirs: readonly string[]): Promise<string | undefined> {
+  const ids = new Map<string, string>()
+  for (const dir of dirs) {
+    const file = metaFile(dataFolder(dir))
+    if (!existsSync(file)) continue
+    const id = /^cluster\.id=(.+)$/m.exec(await readFile(file, 'utf8'))?.[1]
+    if (id === undefined) throw new Error(`${file} names no cluster: remove ${dir}`)
+    ids.set(id, dir)
+  }
+  if (ids.size > 1)
+    throw new Error(
+      `${[...ids.values()].join(' and ')} are brokers of different clusters: remove all but one`,
+    )
+  return [...ids.keys()][0]
+}
+
+const dataFolder = (dir: string): string => join(dir, 'data')
+const metaFile = (dataDir: string): string => join(dataDir, 'meta.properties')
+
+const errorLine =
+  /^(\[.+?\] (ERROR|FATAL) |Exception in thread |Caused by: |[\w$]+(\.[\w$]+)+(Exception|Error)\b)/
+const linesTold = 10
+
+/** Of what a broker printed before it ended, what says why: its first errors, each once; else its last lines. */
+class Complaint {
+  readonly #errors = new Set<string>()
+  readonly #last: string[] = []
+
+  add(line: string): void {
+    if (errorLine.test(line) && this.#errors.size < linesTold)
+      this.#errors.add(line.replace('Caused by: ', ''))
+    if (line !== '' && this.#last.push(line) > linesTold) this.#last.shift()
+  }
+
+  toString(): string {
+    return [...(this.#errors.size > 0 ? this.#errors : this.#last)].join('\n')
+  }
 }
 
 export class KafkaProcess {
@@ -93,10 +148,10 @@ export class KafkaProcess {
 
   /** Folder with a folder for each partition. */
   get dataDir(): string {
-    return join(this.#settings.dir, 'data')
+    return dataFolder(this.#settings.dir)
   }
 
-  /** Resolves when the broker serves clients; rejects with its last lines where it ends before. */
+  /** Resolves when the broker serves clients; rejects with its errors where it ends before. */
   async start(): Promise<void> {
     if (this.#child) return
     await this.#format()
@@ -116,29 +171,25 @@ export class KafkaProcess {
     )
     this.#child = child
     const watchdog = this.#watch(child)
-    const last: string[] = []
+    const complaint = new Complaint()
     const started = Promise.withResolvers<void>()
-    let rest = ''
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        const lines = (rest + text).split('\n')
-        rest = lines.pop() ?? ''
-        for (const line of lines) {
-          if (startedLine.test(line)) started.resolve()
-          if (last.push(line) > 40) last.shift()
-        }
+    for (const input of [child.stdout, child.stderr]) {
+      createInterface({ input }).on('line', line => {
+        if (startedLine.test(line)) started.resolve()
+        complaint.add(line)
       })
     }
     this.#exited = new Promise<void>(done => {
       child.once('error', error => {
-        last.push(error.message)
+        complaint.add(error.message)
         done()
       })
-      child.once('exit', () => done())
+      // Its output has ended too.
+      child.once('close', () => done())
     }).then(() => {
       watchdog.kill('SIGKILL')
       if (this.#child === child) this.#child = undefined
-      started.reject(new Error(`broker ${this.id} ended while it started:\n${last.join('\n')}`))
+      started.reject(new Error(`broker ${this.id} ended while it started:\n${complaint}`))
     })
     await started.promise
   }
@@ -173,7 +224,7 @@ export class KafkaProcess {
     await mkdir(dir, { recursive: true })
     const lines = Object.entries({ ...properties, 'log.dirs': this.dataDir })
     await writeFile(this.#file, lines.map(([name, value]) => `${name}=${value}\n`).join(''))
-    const meta = join(this.dataDir, 'meta.properties')
+    const meta = metaFile(this.dataDir)
     if (existsSync(meta)) return
     if (formatArguments.length === 0) {
       // What the storage tool writes where there are no users to make, without a JVM's start.

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection } from '@platformatic/kafka'
-import { freePorts, KafkaProcess, kafkaJars } from './kafka-process.ts'
+import { clusterIdOf, freePorts, KafkaProcess, kafkaJars, portInUse } from './kafka-process.ts'
 import {
   type Certificates,
   makeCertificates,
@@ -22,7 +22,7 @@ export interface KafkaOptions {
   readonly proxied?: boolean
   /** Where the data stays after the end. Without it a folder of its own is removed at the end. */
   readonly dir?: string
-  /** Client ports, one a broker; the controller's is the next one up. Without it free ones. */
+  /** Client ports, one a broker; the controller's is the next one up. They must be free. Without it free ones. */
   readonly ports?: readonly number[]
   /** As fast as brokers run, for measurements: without it they start at half the cost. */
   readonly full?: boolean
@@ -82,21 +82,24 @@ function newClusterId(): string {
 }
 
 export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster> {
-  await kafkaJars()
   const count = options.brokers ?? 1
-  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'framelog-kafka-')))
   const listeners: Listener[][] = []
   for (let i = 0; i < count; i++) listeners.push(await listenersOf(options, options.ports?.[i]))
+  if (options.ports) await checkPorts(listeners.flat())
+  await kafkaJars()
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'framelog-kafka-')))
+  const folders = listeners.map((_, i) => join(dir, String(i + 1)))
+  // One of its own for each folder: a broker that reaches another cluster's controller does not join it.
+  const clusterId = (await clusterIdOf(folders)) ?? newClusterId()
   const port = (of: readonly Listener[], name: string): number =>
     of.find(each => each.name === name)?.port ?? 0
   const voters = listeners.map((of, i) => `${i + 1}@127.0.0.1:${port(of, 'CONTROLLER')}`).join(',')
-  const clusterId = options.ports ? 'ZnJhbWVsb2cta2Fma2EtMQ' : newClusterId()
   const certificates = options.secured ? await makeCertificates(join(dir, 'certificates')) : undefined
   const processes = listeners.map(
     (of, i) =>
       new KafkaProcess({
         id: i + 1,
-        dir: join(dir, String(i + 1)),
+        dir: folders[i] as string,
         clusterId,
         quick: !options.full,
         formatArguments: certificates ? scramUsers() : [],
@@ -132,7 +135,9 @@ export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster>
     await Promise.all(processes.map(each => each.start()))
   } catch (error) {
     await stop()
-    throw error
+    if (!options.dir) throw error
+    const advice = `If what it stored is damaged, remove ${dir}: it starts anew then.`
+    throw new Error(`${error instanceof Error ? error.message : error}\n${advice}`, { cause: error })
   }
   const addresses = (name: string): string => listeners.map(of => `127.0.0.1:${port(of, name)}`).join(',')
   const proxied = listeners.map(of => of.find(({ name }) => name === 'PROXIED'))
@@ -157,6 +162,13 @@ export async function startBrokers(options: KafkaOptions): Promise<KafkaCluster>
     proxied: proxied.flatMap(each => (each ? [{ listener: each.port, advertised: each.advertised }] : [])),
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** Before anything is stored: a broker that finds its port taken ends when others have already heard of it. */
+async function checkPorts(listeners: readonly Listener[]): Promise<void> {
+  const taken = await portInUse(listeners.map(({ port }) => port))
+  if (taken !== undefined)
+    throw new Error(`127.0.0.1:${taken} is in use: is another make kafka running? Stop it first.`)
 }
 
 interface Listener {
