@@ -18,7 +18,8 @@ const root = join(import.meta.dirname, '..', '..')
 
 /** One line for a person: what is wrong, its code, what to do. */
 const refuses = async (env: Record<string, string>, ...patterns: RegExp[]): Promise<void> => {
-  const { code, output } = await failGateway({ DATA_DIR: join(folder, 'unused'), ...env })
+  const data = env.BOOTSTRAP_SERVERS ? {} : { DATA_DIR: join(folder, 'unused') }
+  const { code, output } = await failGateway({ ...data, ...env })
   assert.equal(code, 1)
   assert.equal(output.trim().split('\n').length, 1, output)
   for (const pattern of patterns) assert.match(output, pattern)
@@ -63,6 +64,14 @@ describe('settings that cannot work', { timeout: 60_000 }, () => {
   it('names every wrong setting at once', async () => {
     const wrong = { HTTP_PORT: 'http', RETENTION: 'long', LOG_LEVEL: 'loud', SASL_USERNAME: 'u' }
     await refuses(wrong, /BAD_CONFIG/, /HTTP_PORT/, /RETENTION/, /LOG_LEVEL/, /SASL_PASSWORD/)
+  })
+
+  it('names what would change nothing', async () => {
+    const lost = { BOOTSTRAP_SERVER: 'kafka:9092', SECURITY_PROTOCOL: 'SSL' }
+    await refuses(lost, /BAD_CONFIG/, /BOOTSTRAP_SERVER is no setting/, /SECURITY_PROTOCOL is for Kafka/)
+    const both = { BOOTSTRAP_SERVERS: '127.0.0.1:1', DATA_DIR: join(folder, 'beside') }
+    await refuses(both, /BAD_CONFIG/, /DATA_DIR is for the embedded log/)
+    assert.ok(!existsSync(join(folder, 'beside')))
   })
 })
 
@@ -197,8 +206,8 @@ it('docs/configuration.md lists every setting with its default', () => {
     .split('\n')
     .filter(line => line.startsWith('| `'))
   const expected = Object.entries(settings).map(
-    ([name, { default: value, describe }]) =>
-      `| \`${name}\` | ${value === undefined ? '' : `\`${value}\``} | ${describe} |`,
+    ([name, { default: value, only = '', describe }]) =>
+      `| \`${name}\` | ${value === undefined ? '' : `\`${value}\``} | ${only} | ${describe} |`,
   )
   assert.deepEqual(rows, expected)
 })

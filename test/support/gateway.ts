@@ -21,7 +21,8 @@ export type Environment = Readonly<Record<string, string>>
 
 /** Runs `framelog serve` until it prints its address. @throws with its output where it ends before */
 export async function startGateway(env: Environment = {}): Promise<RunningGateway> {
-  const folder = env.DATA_DIR === undefined ? mkdtempSync(join(tmpdir(), 'framelog-data-')) : undefined
+  const needsFolder = env.DATA_DIR === undefined && env.BOOTSTRAP_SERVERS === undefined
+  const folder = needsFolder ? mkdtempSync(join(tmpdir(), 'framelog-data-')) : undefined
   const child = spawnGateway({
     HTTP_PORT: '0',
     LOG_LEVEL: 'info',

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { readConfig, settings } from '../../src/cli/config.ts'
+import type { FramelogError } from '../../src/errors.ts'
+
+const BOOTSTRAP_SERVERS = 'kafka:9092'
+
+/** What is wrong with the settings, one after the other. */
+const wrong = (env: Record<string, string>): string => {
+  try {
+    readConfig(env)
+  } catch (error) {
+    assert.equal((error as FramelogError).code, 'BAD_CONFIG')
+    return (error as FramelogError).message
+  }
+  return ''
+}
+
+/** A value that the setting takes. */
+const sensible = (name: string): string =>
+  ({
+    SECURITY_PROTOCOL: 'SSL',
+    SASL_MECHANISMS: 'PLAIN',
+    SSL_ENDPOINT_IDENTIFICATION_ALGORITHM: 'none',
+    EMBEDDED_SYNC: 'always',
+    RETENTION: '1h',
+    PUBLISHER_GRACE: '1s',
+    LOG_LEVEL: 'warn',
+  })[name] ?? '1'
+
+describe('a setting of the other log', () => {
+  for (const [name, { only }] of Object.entries(settings)) {
+    const value = sensible(name)
+    if (only === 'Kafka')
+      it(`${name} is refused without BOOTSTRAP_SERVERS`, () => {
+        const message = `${name} is for Kafka, and BOOTSTRAP_SERVERS is not set`
+        for (const none of [{}, { BOOTSTRAP_SERVERS: ' ' }])
+          assert.ok(wrong({ ...none, [name]: value }).includes(message))
+        assert.equal(wrong({ BOOTSTRAP_SERVERS, SASL_PASSWORD: 'p', [name]: value }), '')
+        assert.equal(wrong({ [name]: '' }), '')
+      })
+    else if (only === 'embedded')
+      it(`${name} is refused with BOOTSTRAP_SERVERS`, () => {
+        const message = `${name} is for the embedded log, and BOOTSTRAP_SERVERS is set`
+        assert.equal(wrong({ BOOTSTRAP_SERVERS, [name]: value }), message)
+        assert.equal(wrong({ [name]: value }), '')
+        assert.equal(wrong({ BOOTSTRAP_SERVERS, [name]: ' ' }), '')
+      })
+    else if (name !== 'BOOTSTRAP_SERVERS')
+      it(`${name} is for both`, () => {
+        assert.equal(wrong({ [name]: value }), '')
+        assert.equal(wrong({ BOOTSTRAP_SERVERS, [name]: value }), '')
+      })
+  }
+
+  it('all of them are named in one place, by the names that were used', () => {
+    const env = { SASL_MECHANISM: 'PLAIN', SSL_CA_LOCATION: '/ca', REPLICATION_FACTOR: '3' }
+    const message =
+      'SASL_MECHANISM, SSL_CA_LOCATION, REPLICATION_FACTOR are for Kafka, and BOOTSTRAP_SERVERS is not set'
+    assert.equal(wrong(env), message)
+  })
+
+  it('leaves alone what is not ours', () => {
+    assert.equal(wrong({ SSL_CERT_FILE: '/etc/ssl/cert.pem', SASL_LIKE: 'x', DATA: 'x' }), '')
+  })
+})
+
+describe('what is meant for another setting', () => {
+  for (const name of ['BOOTSTRAP_SERVER', 'KAFKA_BOOTSTRAP_SERVERS'])
+    it(`${name} is refused where BOOTSTRAP_SERVERS is not set`, () => {
+      const message = `${name} is no setting: BOOTSTRAP_SERVERS is, and it is not set`
+      assert.equal(wrong({ [name]: 'kafka:9092' }), message)
+      assert.equal(wrong({ BOOTSTRAP_SERVERS, [name]: 'kafka:9092' }), '')
+      assert.equal(wrong({ [name]: '' }), '')
+    })
+
+  it('certificates cannot be left unchecked', () => {
+    const name = 'ENABLE_SSL_CERTIFICATE_VERIFICATION'
+    for (const value of ['false', 'False', '0'])
+      assert.match(
+        wrong({ BOOTSTRAP_SERVERS, [name]: value }),
+        /ENABLE_SSL_CERTIFICATE_VERIFICATION is ".*": .* always verified; SSL_CA_LOCATION/,
+      )
+    for (const value of ['true', 'True', '']) assert.equal(wrong({ BOOTSTRAP_SERVERS, [name]: value }), '')
+    assert.match(wrong({ [name]: 'true' }), /is for Kafka, and BOOTSTRAP_SERVERS is not set/)
+  })
+})
+
+describe('RETENTION', () => {
+  it('is a span or forever, and says so', () => {
+    assert.equal(readConfig({ RETENTION: 'forever' }).RETENTION, undefined)
+    assert.equal(readConfig({ RETENTION: '2h' }).RETENTION, 7_200_000)
+    for (const value of ['long', 'Forever', '0h', '-1'])
+      assert.equal(
+        wrong({ RETENTION: value }),
+        `RETENTION is "${value}": expected a span such as 30s, 10m, 24h or 7d, or forever`,
+      )
+    assert.doesNotMatch(wrong({ PUBLISHER_GRACE: 'forever' }), /, or forever/)
+  })
+})
