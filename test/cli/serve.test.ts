@@ -98,10 +98,18 @@ describe('a cluster that refuses', { timeout: 90_000 }, () => {
     )
     await wrong({ MIN_INSYNC_REPLICAS: '2' }, /TOPIC_REFUSED/, /MIN_INSYNC_REPLICAS=2/)
     await using gateway = await startGateway(env)
+    assert.match(gateway.output(), /kafka log: one copy/)
     const publisher = await TestPublisher.connect(gateway.ws, 'secured')
     publisher.publish(1)
     await publisher.acknowledged(0)
     await publisher.close()
+    // The topics of the gateway are there now, and do not hide it.
+    await wrong(
+      { REPLICATION_FACTOR: '3' },
+      /TOPIC_REFUSED/,
+      /REPLICATION_FACTOR=3 is more than the 1 broker/,
+    )
+    await wrong({ MIN_INSYNC_REPLICAS: '2' }, /TOPIC_REFUSED/, /MIN_INSYNC_REPLICAS=2/)
   })
 })
 

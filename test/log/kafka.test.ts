@@ -95,8 +95,13 @@ describe('the Kafka log', () => {
   })
 
   it('says TOPIC_REFUSED where the cluster has too few brokers', { timeout: 30_000 }, async () => {
-    await using log = await open({ replicationFactor: 99 })
-    await assert.rejects(log.create(name(), {}), { code: 'TOPIC_REFUSED' })
+    const make = async (): Promise<void> => {
+      // Brokers before 4.0 do not tell how many there are, and the first topic finds out.
+      await using log = await open({ replicationFactor: 99 })
+      await log.create(name(), {})
+    }
+    await assert.rejects(make(), { code: 'TOPIC_REFUSED' })
+    await using log = await open()
     await assert.rejects(log.create('no spaces please', {}), { code: 'TOPIC_REFUSED' })
   })
 

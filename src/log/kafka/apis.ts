@@ -11,6 +11,7 @@ import {
   listOffsetsV9,
   metadataV12,
 } from '@platformatic/kafka'
+import { type ClusterAnswer, describeClusterVersions } from './describe-cluster.ts'
 import { type FetchAnswer, fetchVersions } from './fetch.ts'
 import { type Batch, type ProduceAnswer, produceVersions } from './produce.ts'
 
@@ -62,5 +63,10 @@ export const describeConfigsApi: Api<
   describeConfigsV4.DescribeConfigsRequest,
   describeConfigsV4.DescribeConfigsResponse
 > = { name: 'DescribeConfigs', versions: [describeConfigsV4.api] }
+
+export const describeClusterApi: Api<[], ClusterAnswer> = {
+  name: 'DescribeCluster',
+  versions: describeClusterVersions,
+}
 
 export type MetadataAnswer = metadataV12.MetadataResponse

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { FramelogError } from '../../errors.ts'
 import type { Topic } from '../log.ts'
-import { type Api, type MetadataAnswer, metadataApi } from './apis.ts'
+import { type Api, describeClusterApi, type MetadataAnswer, metadataApi } from './apis.ts'
 import type { Connections } from './connections.ts'
 import { answeredError, closedError, errorName } from './errors.ts'
 import { type Address, address } from './options.ts'
@@ -69,6 +69,18 @@ export class Cluster {
 
   get brokers(): ReadonlyMap<number, Address> {
     return this.#brokers
+  }
+
+  /** How many brokers the cluster has, also those that are down; undefined where it cannot tell (before Kafka 4.0). */
+  async registered(): Promise<number | undefined> {
+    const [where] = this.#candidates()
+    if (where === undefined) return undefined
+    try {
+      const { errorCode, brokers } = await this.#connections.link(where, 'lookup').request(describeClusterApi)
+      return errorCode === 0 ? brokers.length : undefined
+    } catch {
+      return undefined
+    }
   }
 
   /**

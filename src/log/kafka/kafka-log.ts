@@ -18,6 +18,7 @@ import { describeConfigsApi } from './apis.ts'
 import { Appender } from './append.ts'
 import { Cluster, notFound } from './cluster.ts'
 import { Connections } from './connections.ts'
+import { durability } from './durability.ts'
 import { closedError } from './errors.ts'
 import { bootstrapAddresses, connectionOptions, type KafkaLogOptions } from './options.ts'
 import { Pacer } from './pacer.ts'
@@ -34,7 +35,8 @@ const mebibyte = 1024 * 1024
 
 /**
  * Connects to whichever bootstrap server answers first.
- * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_TLS, BAD_CONFIG
+ * @throws FramelogError LOG_UNREACHABLE, LOG_AUTHENTICATION, LOG_CERTIFICATE, LOG_TLS, BAD_CONFIG; TOPIC_REFUSED where
+ *   the cluster can never hold the copies asked for
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const addresses = bootstrapAddresses(options.bootstrapServers)
@@ -99,8 +101,9 @@ class KafkaLog implements Log {
     this.#tails = new Tails(this.#cluster, connections, pacer)
   }
 
-  connect(): Promise<void> {
-    return this.#cluster.connect()
+  async connect(): Promise<void> {
+    await this.#cluster.connect()
+    await this.#topics.checkBrokers()
   }
 
   async describe(topics: TopicOptions = {}): Promise<LogDescription> {
@@ -108,7 +111,11 @@ class KafkaLog implements Log {
     const settings = await this.#brokerSettings()
     const copies = this.#options.replicationFactor ?? settings.get('default.replication.factor')
     const least = this.#options.minInsyncReplicas ?? settings.get('min.insync.replicas')
-    return { backend: 'kafka', durability: durability(copies, least), beyond: beyond(topics, settings) }
+    return {
+      backend: 'kafka',
+      durability: durability(copies, least, this.#cluster.brokers.size),
+      beyond: beyond(topics, settings),
+    }
   }
 
   async create(name: string, options: TopicOptions): Promise<Topic> {
@@ -213,13 +220,4 @@ function beyond(topics: TopicOptions, settings: ReadonlyMap<string, number>): st
   if (segmentBytes !== undefined)
     held.push(`${Math.ceil(segmentBytes / 1024 ** 2)} MiB of each past RETENTION_BYTES`)
   return held.length === 0 ? '' : `disks may hold up to ${held.join(', and ')}`
-}
-
-function durability(copies: number | undefined, least: number | undefined): string {
-  if (copies === 1) return "one copy: losing that broker's disk loses the video"
-  const all = copies === undefined ? 'as many copies as the cluster is set to' : `${copies} copies`
-  const acknowledged = `acknowledged when every copy in sync has it (acks=all)`
-  if (least === undefined) return `${all}, ${acknowledged}`
-  if (least === 1) return `${all}, ${acknowledged}; min.insync.replicas=1 lets that be a single one`
-  return `${all}, ${acknowledged}, never fewer than ${least}`
 }

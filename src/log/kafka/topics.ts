@@ -3,6 +3,7 @@ import { FramelogError } from '../../errors.ts'
 import type { Topic, TopicOptions } from '../log.ts'
 import { createTopicsApi, deleteTopicsApi } from './apis.ts'
 import type { Cluster } from './cluster.ts'
+import { inWords } from './durability.ts'
 import { answeredError, errorName, isPassing } from './errors.ts'
 import type { Questions } from './read.ts'
 
@@ -36,6 +37,26 @@ export class Topics {
     this.#questions = questions
     this.#settings = settings
     this.#onWarning = onWarning
+  }
+
+  /**
+   * Whether the copies that are asked for can ever be: where the gateway's own topics are there already, the first
+   * broadcast would be the one to find out.
+   * @throws FramelogError TOPIC_REFUSED
+   */
+  async checkBrokers(): Promise<void> {
+    const { replicationFactor, minInsyncReplicas } = this.#settings
+    const copies = replicationFactor ?? minInsyncReplicas
+    const present = this.#cluster.brokers.size
+    if (copies === undefined || copies <= present) return
+    const name = replicationFactor === undefined ? 'MIN_INSYNC_REPLICAS' : 'REPLICATION_FACTOR'
+    const asked = `${name}=${copies}`
+    const registered = await this.#cluster.registered()
+    if (registered === undefined) {
+      // Others may be down: what is there can be watched, and a new topic is for the cluster to refuse.
+      const line = `${asked} is more than the ${inWords(present)} that the cluster shows now: it may refuse new broadcasts`
+      this.#onWarning(line)
+    } else if (copies > registered) throw tooManyCopies(asked, registered)
   }
 
   /** A topic that is there is used as it is: whoever made it had reasons, and this user may have no right to make any. */
@@ -77,22 +98,17 @@ export class Topics {
         i += 1
         continue
       }
-      if (error === 'INVALID_REPLICATION_FACTOR') throw this.#tooManyCopies(refused)
+      if (error === 'INVALID_REPLICATION_FACTOR') {
+        const asked =
+          this.#settings.replicationFactor === undefined
+            ? "the cluster's own default.replication.factor"
+            : `REPLICATION_FACTOR=${replicationFactor}`
+        throw tooManyCopies(asked, this.#cluster.brokers.size, refused)
+      }
       if (!isPassing(errorCode) || performance.now() > until) throw refused
       await this.#cluster.pause(pause)
       pause = Math.min(pause * 2, 1000)
     }
-  }
-
-  #tooManyCopies(refused: FramelogError): FramelogError {
-    const { replicationFactor } = this.#settings
-    const asked =
-      replicationFactor === undefined
-        ? "the cluster's own default.replication.factor"
-        : `REPLICATION_FACTOR=${replicationFactor}`
-    const brokers = this.#cluster.brokers.size
-    const message = `${asked} is more than the ${brokers} broker${brokers === 1 ? '' : 's'} of the cluster can hold`
-    return new FramelogError('TOPIC_REFUSED', message, { cause: refused })
   }
 
   /** Brokers take a topic to which nothing can ever be written: fewer copies than must have a record. */
@@ -134,6 +150,11 @@ export class Topics {
       await this.#cluster.pause(pause)
     }
   }
+}
+
+function tooManyCopies(asked: string, brokers: number, cause?: FramelogError): FramelogError {
+  const message = `${asked} is more than the ${inWords(brokers)} of the cluster can hold`
+  return new FramelogError('TOPIC_REFUSED', message, cause === undefined ? {} : { cause })
 }
 
 /** What to ask for, and what to leave out step by step where the cluster refuses settings. */
