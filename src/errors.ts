@@ -84,7 +84,12 @@ export const errorKinds = {
   TOO_MANY: kind(503, 4503, true, 'The gateway is at its limit. Try again later, or another gateway.'),
   SHUTTING_DOWN: kind(503, 4503, true, 'The gateway is stopping. Connect again.'),
   LOG_UNREACHABLE: kind(503, 4503, true, 'Check BOOTSTRAP_SERVERS, and that a broker listens there.'),
-  LOG_AUTHENTICATION: kind(503, 4503, false, 'Check SASL_USERNAME, SASL_PASSWORD and SASL_MECHANISMS.'),
+  LOG_AUTHENTICATION: kind(
+    503,
+    4503,
+    false,
+    'Check SECURITY_PROTOCOL, SASL_MECHANISMS, and the SASL_ settings that the mechanism needs.',
+  ),
   LOG_AUTHORIZATION: kind(
     503,
     4503,

@@ -103,8 +103,12 @@ export function isUnreadable(error: unknown): boolean {
   return !('code' in error && /^(E[A-Z]|ERR_)/.test(String(error.code)))
 }
 
-/** A connection that did not come about, or broke. `where` is the broker's address. */
-export function connectionError(error: unknown, where: string): FramelogError {
+/**
+ * A connection that did not come about, or broke.
+ * @param where the broker's address
+ * @param hasAuthorities whether SSL_CA_LOCATION is set
+ */
+export function connectionError(error: unknown, where: string, hasAuthorities = true): FramelogError {
   if (error instanceof FramelogError) return error
   const chain = causes(error)
   const make = (code: ErrorCode, message: string): FramelogError =>
@@ -127,7 +131,7 @@ export function connectionError(error: unknown, where: string): FramelogError {
       const what = speaks ? 'speaks TLS' : 'does not speak TLS'
       return make('LOG_TLS', `the broker ${where} ${what}: SECURITY_PROTOCOL should be ${advice}`)
     }
-    const about = certificateProblem(code)
+    const about = certificateProblem(code, hasAuthorities)
     if (about !== undefined) {
       return make('LOG_CERTIFICATE', `no TLS connection to the broker ${where}: ${about} (${code})`)
     }
@@ -144,7 +148,7 @@ export function connectionError(error: unknown, where: string): FramelogError {
 const tlsCode = /^(ERR_SSL|ERR_TLS|EPROTO)/
 
 /** What a failed check of a certificate, ours or the broker's, says about the settings. */
-function certificateProblem(code: string): string | undefined {
+function certificateProblem(code: string, hasAuthorities: boolean): string | undefined {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return 'its certificate is for another name; SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=none would not mind'
   }
@@ -154,7 +158,9 @@ function certificateProblem(code: string): string | undefined {
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
     return 'its certificate is not valid today'
   if (/^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code)) {
-    return 'SSL_CA_LOCATION does not hold the authority that signed its certificate'
+    return hasAuthorities
+      ? 'SSL_CA_LOCATION does not hold the authority that signed its certificate'
+      : 'SSL_CA_LOCATION is not set, and no authority that Node knows signed its certificate'
   }
   return undefined
 }

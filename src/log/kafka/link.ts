@@ -172,10 +172,11 @@ export class Link {
     const { host, port, key } = this.address
     let renewAt = Number.POSITIVE_INFINITY
     const { clientId, requestTimeout, connection: newOptions } = this.#options
+    const options = newOptions(lifetime => {
+      renewAt = performance.now() + lifetime * sessionShare
+    })
     const connection = new Connection(clientId, {
-      ...newOptions(lifetime => {
-        renewAt = performance.now() + lifetime * sessionShare
-      }),
+      ...options,
       requestTimeout,
       // A server name is a name: TLS knows none for a bare address.
       tlsServerName: isIP(host) === 0,
@@ -207,7 +208,7 @@ export class Link {
       this.#countFailure()
       discard(connection)
       if (this.#options.signal.aborted) throw closedError()
-      const failure = connectionError(trouble ?? error, key)
+      const failure = connectionError(trouble ?? error, key, options.tls?.ca !== undefined)
       this.#options.onFailure(failure)
       throw failure
     }

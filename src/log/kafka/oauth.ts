@@ -1,6 +1,6 @@
 /** Access tokens for OAUTHBEARER: from a token endpoint, or from a file that something else renews. */
-import { readFile } from 'node:fs/promises'
-import { FramelogError, systemCode, toFramelogError } from '../../errors.ts'
+import { readFileSync } from 'node:fs'
+import { type ErrorCode, FramelogError, systemCode, toFramelogError } from '../../errors.ts'
 import { quote } from '../../units.ts'
 import type { OauthSettings } from './options.ts'
 
@@ -26,17 +26,24 @@ export function oauthTokens(settings: OauthSettings): TokenSource {
   const extensions = parseExtensions(settings.extensions)
   return tokenFile === undefined
     ? { extensions, token: fromEndpoint(settings, String(tokenEndpointUrl)) }
-    : { extensions, token: () => fromFile(tokenFile) }
+    : { extensions, token: fromFile(tokenFile) }
 }
 
-async function fromFile(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw refused(
-      `SASL_OAUTHBEARER_TOKEN_FILE names ${file}, which cannot be read (${systemCode(cause)})`,
-      cause,
-    )
-  })
-  if (text.trim() === '') throw refused(`SASL_OAUTHBEARER_TOKEN_FILE names ${file}, which is empty`)
+/** A file that is missing at once is a wrong setting; one that goes later is a log-in that fails for now. */
+function fromFile(file: string): () => Promise<string> {
+  readTokenFile(file, 'BAD_CONFIG')
+  return async () => readTokenFile(file, 'LOG_AUTHENTICATION')
+}
+
+function readTokenFile(file: string, code: ErrorCode): string {
+  const named = `SASL_OAUTHBEARER_TOKEN_FILE names ${file}, which`
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new FramelogError(code, `${named} cannot be read (${systemCode(cause)})`, { cause })
+  }
+  if (text.trim() === '') throw new FramelogError(code, `${named} is empty`)
   return text.trim()
 }
 
