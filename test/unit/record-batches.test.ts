@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { createRecordsBatch, type MessageRecord } from '@platformatic/kafka'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { compressionsAlgorithms, crc32c, createRecordsBatch, type MessageRecord } from '@platformatic/kafka'
 import { chunkOf, decodeBatches } from '../../src/log/kafka/record-batches.ts'
 import { offset } from '../../src/units.ts'
 
@@ -23,6 +24,55 @@ function batch(first: number, values: readonly string[], options: object = {}): 
   return Buffer.from(bytes)
 }
 
+/** Of bytes as they are: what a library would not write. */
+function rawBatch(first: number, codec: number, body: Buffer, count = 1): Buffer {
+  const bytes = Buffer.alloc(61 + body.byteLength)
+  bytes.writeBigInt64BE(BigInt(first), 0)
+  bytes.writeInt32BE(bytes.byteLength - 12, 8)
+  bytes.writeInt8(2, 16)
+  bytes.writeInt16BE(codec, 21)
+  bytes.writeInt32BE(count - 1, 23)
+  bytes.writeInt32BE(count, 57)
+  body.copy(bytes, 61)
+  bytes.writeUInt32BE(crc32c(bytes.subarray(21)), 17)
+  return bytes
+}
+
+/** As Java's writers frame snappy: a head, and blocks with their lengths. */
+function xerial(blocks: readonly Buffer[]): Buffer {
+  const head = Buffer.from('\x82SNAPPY\0\0\0\0\x01\0\0\0\x01', 'latin1')
+  return Buffer.concat([
+    head,
+    ...blocks.flatMap(block => {
+      const length = Buffer.alloc(4)
+      length.writeUInt32BE(block.byteLength)
+      return [length, block]
+    }),
+  ])
+}
+
+/** Size of the largest buffer that is made in reading. */
+function largestBuffer(read: () => void): number {
+  const own = {
+    alloc: Buffer.alloc,
+    allocUnsafe: Buffer.allocUnsafe,
+    allocUnsafeSlow: Buffer.allocUnsafeSlow,
+  }
+  let largest = 0
+  const watched = (make: (size: number) => Buffer) => (size: number) => {
+    largest = Math.max(largest, size)
+    return make.call(Buffer, size)
+  }
+  for (const [name, make] of Object.entries(own)) Object.assign(Buffer, { [name]: watched(make) })
+  try {
+    read()
+  } finally {
+    Object.assign(Buffer, own)
+  }
+  return largest
+}
+
+const MiB = 1024 * 1024
 const decode = (bytes: Buffer, from = 0, end = 5, maxBytes?: number) => {
   const chunk = chunkOf(decodeBatches(bytes, offset(from), end, maxBytes), end)
   return {
@@ -63,6 +113,84 @@ describe('record batches', () => {
     )
     const [record] = decodeBatches(empty, offset(0), 1).records
     assert.deepEqual([record?.key, record?.value.byteLength], ['', 0])
+  })
+
+  for (const compression of ['gzip', 'snappy', 'lz4', 'zstd'])
+    it(`compressed by ${compression} are read`, () => {
+      const values = [
+        'a',
+        'xyz'.repeat(100_000),
+        Buffer.from(crypto.getRandomValues(new Uint8Array(60_000))).toString('hex'),
+      ]
+      const bytes = Buffer.concat([batch(0, values, { compression }), batch(3, ['d'])])
+      assert.deepEqual(decode(bytes, 0, 4), {
+        values: [...values, 'd'].map((value, i) => `${i}${value}`),
+        damaged: [],
+        next: 4,
+      })
+    })
+
+  it("compressed in the blocks of Java's snappy are read", () => {
+    const body = batch(0, ['a', 'b'.repeat(5000)]).subarray(61)
+    const { compressSync } = compressionsAlgorithms.snappy
+    const blocks = [body.subarray(0, 2000), body.subarray(2000)].map(each => compressSync(each))
+    assert.deepEqual(decode(rawBatch(0, 2, xerial(blocks), 2), 0, 2), {
+      values: ['0a', `1${'b'.repeat(5000)}`],
+      damaged: [],
+      next: 2,
+    })
+  })
+
+  const zeros = Buffer.alloc(40 * MiB)
+  const part = compressionsAlgorithms.snappy.compressSync(zeros.subarray(0, MiB))
+  const bombs: Record<string, [codec: number, body: Buffer]> = {
+    gzip: [1, gzipSync(zeros)],
+    snappy: [2, compressionsAlgorithms.snappy.compressSync(zeros)],
+    "Java's snappy": [2, xerial(Array<Buffer>(40).fill(part))],
+    'snappy, in blocks of nothing': [2, xerial(Array<Buffer>(200_000).fill(Buffer.alloc(1)))],
+    lz4: [3, compressionsAlgorithms.lz4.compressSync(zeros)],
+    zstd: [4, zstdCompressSync(zeros)],
+  }
+  for (const [name, [codec, body]] of Object.entries(bombs))
+    it(`compressed by ${name} that are larger than 32 MiB are damaged, and are not decompressed`, () => {
+      const bytes = Buffer.concat([rawBatch(0, codec, body, 3), batch(3, ['d'])])
+      let found: ReturnType<typeof decode> | undefined
+      const largest = largestBuffer(() => {
+        found = decode(bytes, 0, 4)
+      })
+      assert.ok(largest <= 32 * MiB, `a buffer of ${largest} bytes`)
+      assert.deepEqual(found?.damaged, ['0-3'])
+      const rest = found?.next === 3 ? decode(bytes.subarray(61 + body.byteLength), 3, 4) : found
+      assert.deepEqual([...(rest?.values ?? []), rest?.next], ['3d', 4])
+    })
+
+  it('that do not decompress, or by no known codec, are damaged over all of their offsets', () => {
+    for (const codec of [1, 2, 3, 4, 5, 6, 7]) {
+      const bytes = rawBatch(0, codec, Buffer.from('nothing that any of them wrote'), 3)
+      assert.deepEqual(decode(bytes, 0, 3), { values: [], damaged: ['0-3'], next: 3 })
+    }
+  })
+
+  it('that are many, and compressed well, are read some at a time', () => {
+    const body = gzipSync(zeros)
+    const bytes = Buffer.concat([0, 1, 2].map(first => rawBatch(first, 1, body)))
+    assert.deepEqual(decode(bytes, 0, 3), { values: [], damaged: ['0-1'], next: 1 })
+  })
+
+  it('of too many records or headers, or of a record that leads back, are damaged', () => {
+    const record = Buffer.from([12, 0, 0, 0, 1, 1, 0])
+    const many = 128 * 1024 + 1
+    const records = Buffer.alloc(many * record.byteLength, record)
+    assert.deepEqual(decode(rawBatch(0, 1, gzipSync(records), many), 0, many).damaged, [`0-${many}`])
+    assert.deepEqual(decode(rawBatch(0, 0, Buffer.from([1, 0, 0, 0, 1, 1, 0]), 1000), 0, 1000).damaged, [
+      '0-1000',
+    ])
+    // Zigzag: 600,000 headers without a name or a text.
+    const headers = Buffer.concat([
+      Buffer.from([2, 0, 0, 0, 1, 1, 0x80, 0x9f, 0x49]),
+      Buffer.alloc(1_200_000),
+    ])
+    assert.deepEqual(decode(rawBatch(0, 0, headers, 1), 0, 1).damaged, ['0-1'])
   })
 
   it('may run ahead of the end that the broker tells', () => {

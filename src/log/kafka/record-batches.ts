@@ -2,9 +2,10 @@
  * Record batches as brokers send them (Kafka's message format v2), each checked against its checksum before anything in
  * it is believed. What is damaged becomes a span of offsets that a reader is told of, and reading goes on behind it.
  */
-import { crc32c, Reader, readRecordsBatch } from '@platformatic/kafka'
+import { crc32c } from '@platformatic/kafka'
 import type { Millis, Offset } from '../../units.ts'
 import type { Chunk, Damage, Header, LogRecord } from '../log.ts'
+import { decompress } from './decompress.ts'
 
 export interface Decoded {
   readonly records: LogRecord[]
@@ -27,12 +28,22 @@ const endLag = 10_000
 const isCompressed = 0b111
 const isLogAppendTime = 1 << 3
 const isControl = 1 << 5
+/** Of a batch that was compressed: several times the 8 MiB that one has otherwise, and little beside a gateway. */
+const maxDecompressed = 32 * 1024 * 1024
+/** A record may have 7 bytes and costs some hundred here. Twice what a gateway writes at most, at 128 bytes each. */
+const maxRecords = 128 * 1024
+const maxHeaders = 4 * maxRecords
 
 interface Batch {
   readonly first: number
   /** Offset behind the last record that the batch had when it was written. */
   readonly next: number
   readonly bytes: Buffer
+}
+
+/** Bytes that may still be decompressed of one answer. */
+interface Budget {
+  left: number
 }
 
 /**
@@ -55,11 +66,14 @@ export function decodeBatches(
   const { batches, isCutShort } = split(bytes)
   let next: number = from
   let taken = 0
+  const budget: Budget = { left: maxDecompressed }
   for (const [i, batch] of batches.entries()) {
+    // Many that are compressed well come in one answer: the others are asked for again.
+    if (budget.left <= 0 && next > from) return { records, damaged, next: next as Offset }
     const following = batches[i + 1]
     const isMisplaced = following !== undefined && following.first >= next && following.first <= batch.first
     const fits = batch.first <= end + endLag && (i === 0 || batch.first >= next) && !isMisplaced
-    const found = fits ? tryBatch(batch) : undefined
+    const found = fits ? tryBatch(batch, budget) : undefined
     if (found === undefined) {
       const begin = fits ? Math.max(batch.first, next) : next
       next = endOfDamage(batch, following, begin, fits, end)
@@ -98,9 +112,9 @@ function endOfDamage(
   return limit === end ? from + 1 : limit
 }
 
-function tryBatch(batch: Batch): LogRecord[] | undefined {
+function tryBatch(batch: Batch, budget: Budget): LogRecord[] | undefined {
   try {
-    return readBatch(batch)
+    return readBatch(batch, budget)
   } catch {
     return undefined
   }
@@ -143,7 +157,7 @@ function split(bytes: Buffer): { batches: Batch[]; isCutShort: boolean } {
 }
 
 /** @returns undefined where the checksum is another. @throws where the records are laid out as they should not be */
-function readBatch({ first, bytes }: Batch): LogRecord[] | undefined {
+function readBatch({ first, bytes }: Batch, budget: Budget): LogRecord[] | undefined {
   if (bytes.readInt8(magicAt) !== magic) return undefined
   if (bytes.readUInt32BE(checksumAt) !== crc32c(bytes.subarray(attributesAt))) return undefined
   const attributes = bytes.readInt16BE(attributesAt)
@@ -152,39 +166,40 @@ function readBatch({ first, bytes }: Batch): LogRecord[] | undefined {
   const newest = Number(bytes.readBigInt64BE(attributesAt + 14))
   const stamp = (delta: number): Millis =>
     ((attributes & isLogAppendTime) === 0 ? base + delta : newest) as Millis
-  if ((attributes & isCompressed) !== 0) return readCompressed(bytes, first, stamp)
   const count = bytes.readInt32BE(headBytes - 4)
-  const cursor = new Cursor(bytes, headBytes)
+  if (count > maxRecords) throw new RangeError('a batch of too many records')
+  let headersLeft = maxHeaders
+  const cursor = new Cursor(body(bytes, attributes & isCompressed, budget), 0)
   const records: LogRecord[] = []
   for (let i = 0; i < count; i++) {
     const end = cursor.varint() + cursor.at
+    // What leads back would be read for ever.
+    if (end <= cursor.at) throw new RangeError('a record ends before it begins')
     cursor.at += 1
     const timestamp = stamp(cursor.varint())
     const offset = (first + cursor.varint()) as Offset
     const key = cursor.text('utf8')
     const value = cursor.copy()
     const headers: Header[] = []
-    for (let left = cursor.varint(); left > 0; left--)
-      headers.push([cursor.text('utf8'), cursor.text('latin1')])
+    const headerCount = Math.max(cursor.varint(), 0)
+    headersLeft -= headerCount
+    if (headersLeft < 0) throw new RangeError('a batch of too many headers')
+    for (let left = headerCount; left > 0; left--) headers.push([cursor.text('utf8'), cursor.text('latin1')])
     records.push({ offset, key, value, headers, timestamp })
     cursor.at = end
   }
   return records
 }
 
-/** Other writers compress; the library knows how. */
-function readCompressed(bytes: Buffer, first: number, stamp: (delta: number) => Millis): LogRecord[] {
-  return readRecordsBatch(Reader.from(bytes)).records.map(
-    ({ offsetDelta, timestampDelta, key, value, headers }) => ({
-      offset: (first + offsetDelta) as Offset,
-      key: key?.toString('utf8') ?? '',
-      value: value === null ? new Uint8Array(0) : new Uint8Array(value),
-      headers: headers.map(
-        ([name, text]): Header => [name?.toString('utf8') ?? '', text?.toString('latin1') ?? ''],
-      ),
-      timestamp: stamp(Number(timestampDelta)),
-    }),
-  )
+/** Other writers compress. One that does not come out counts as if it had filled the limit: the work was the same. */
+function body(bytes: Buffer, codec: number, budget: Budget): Buffer {
+  const stored = bytes.subarray(headBytes)
+  if (codec === 0) return stored
+  const left = budget.left
+  budget.left = left - maxDecompressed
+  const records = decompress(codec, stored, maxDecompressed)
+  budget.left = left - records.byteLength
+  return records
 }
 
 class Cursor {
