@@ -1,6 +1,5 @@
 /** One WebSocket, publisher's or viewer's: hello first, limits on everything, errors told before the close. */
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Logger } from '../observe/logger.ts'
@@ -12,6 +11,7 @@ import {
   type MessageOf,
   protocolVersion,
 } from '../wire/message.ts'
+import type { LimitedSocket } from './limited-socket.ts'
 
 export const connectionLimits = {
   /** Milliseconds from the open socket to its hello. */
@@ -32,7 +32,7 @@ export interface ConnectionHandler {
 }
 
 export class Connection {
-  readonly #socket: WebSocket
+  readonly #socket: LimitedSocket
   readonly #clock: Clock
   readonly #log: Logger
   readonly #handler: ConnectionHandler
@@ -44,7 +44,7 @@ export class Connection {
   #unknown = 0
   #waiting: (() => void)[] = []
 
-  constructor(socket: WebSocket, stream: Duplex, clock: Clock, log: Logger, handler: ConnectionHandler) {
+  constructor(socket: LimitedSocket, stream: Duplex, clock: Clock, log: Logger, handler: ConnectionHandler) {
     this.#socket = socket
     this.#clock = clock
     this.#log = log
@@ -53,6 +53,7 @@ export class Connection {
       this.fail(new FramelogError('HELLO_TIMEOUT', `No hello within ${connectionLimits.hello / 1000} s`))
     })
     socket.binaryType = 'nodebuffer'
+    socket.onTooLarge = error => this.fail(error)
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('error', error => this.#log.debug({ reason: error.message }, 'socket error'))
     socket.on('close', () => this.#end())
@@ -66,6 +67,11 @@ export class Connection {
   /** Bytes sent and not yet taken by the network. */
   get buffered(): number {
     return this.#socket.bufferedAmount
+  }
+
+  /** Takes messages as large as a frame from now on; until then none larger than JSON may be. */
+  allowFrames(): void {
+    this.#socket.allowFrames()
   }
 
   async drained(size: number): Promise<void> {

@@ -46,6 +46,7 @@ export class PublishSocket implements ConnectionHandler {
     const { session, next } = publishing
     const { gateway, clock } = this.#context
     const maxFrameBytes = publicationLimits.frameBytes
+    this.connection?.allowFrames()
     this.connection?.send({
       type: 'welcome',
       role: 'publish',

@@ -1,7 +1,7 @@
 /** WebSocket upgrades: `/api/v1/broadcasts/ID/publish` and `/watch`. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
+import { type Server, WebSocketServer } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import { FramelogError } from '../errors.ts'
 import type { Logger } from '../observe/logger.ts'
@@ -9,6 +9,7 @@ import type { Relay } from '../relay/relay.ts'
 import { type BroadcastId, isBroadcastId } from '../units.ts'
 import { messageLimits, subprotocol } from '../wire/message.ts'
 import { Connection } from './connection.ts'
+import { LimitedSocket } from './limited-socket.ts'
 import { PublishSocket } from './publish-socket.ts'
 import { WatchSocket } from './watch-socket.ts'
 
@@ -26,7 +27,7 @@ const path = /^\/api\/v1\/broadcasts\/([^/]{1,128})\/(publish|watch)$/
 
 export class Sockets {
   readonly #context: SocketContext
-  readonly #server: WebSocketServer
+  readonly #server: Server<typeof LimitedSocket>
   readonly #connections = new Set<Connection>()
 
   constructor(context: SocketContext) {
@@ -35,7 +36,8 @@ export class Sockets {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
-      maxPayload: messageLimits.frame,
+      WebSocket: LimitedSocket,
+      maxPayload: messageLimits.control,
       handleProtocols: offered => (offered.has(subprotocol) ? subprotocol : false),
     })
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { WebSocket } from 'ws'
@@ -82,8 +82,38 @@ describe('bad input on the sockets', { timeout: 60_000 }, () => {
   it('is cut off past the largest message, and the gateway lives', async () => {
     const client = await TestPublisher.connect(gateway.ws, 'huge')
     client.socket.send(new Uint8Array(messageLimits.frame + 1))
-    assert.equal((await client.ended()).code, 1009)
+    assert.equal(await errorOf(client), 'FRAME_TOO_LARGE')
+    assert.equal(client.closed?.code, 4413)
     assert.equal((await fetch(`${gateway.http}/ping`)).status, 200)
+  })
+
+  it('is refused by the first bytes of a message that is too large, before a welcome and from viewers', async () => {
+    const urlOf = (role: string): string => `${gateway.ws}/api/v1/broadcasts/early-bytes/${role}`
+    const greeted = await TestViewer.connect(gateway.ws, 'early-bytes')
+    await greeted.next('welcome')
+    const clients = [
+      await new WireClient(urlOf('publish')).opened(),
+      await new WireClient(urlOf('watch')).opened(),
+      greeted,
+    ]
+    for (const client of clients) {
+      sendUnfinished(client, 1024 * 1024)
+      assert.equal(await errorOf(client), 'MESSAGE_TOO_LARGE')
+      assert.equal(client.closed?.code, 4413)
+    }
+    const parts = await new WireClient(urlOf('publish')).opened()
+    for (let i = 0; i < 3; i++)
+      parts.socket.send(new Uint8Array(messageLimits.control / 2), { fin: false, binary: true })
+    assert.equal(await errorOf(parts), 'MESSAGE_TOO_LARGE')
+  })
+
+  it('takes frames of several MiB right behind the welcome, and gives them to viewers', async () => {
+    const publisher = await TestPublisher.connect(gateway.ws, 'large')
+    publisher.publish(1, { keyframe: true, bytes: 4 * 1024 * 1024 })
+    await publisher.acknowledged(0)
+    const viewer = await TestViewer.connect(gateway.ws, 'large', 'start')
+    assert.equal((await viewer.frame(0)).frame.data.byteLength, 4 * 1024 * 1024)
+    await Promise.all([publisher.close(), viewer.close()])
   })
 
   it('goes on after messages of a type that it does not know', async () => {
@@ -124,6 +154,15 @@ describe('bad input on the sockets', { timeout: 60_000 }, () => {
     assert.doesNotMatch(gateway.output(), /\n\s+at /)
   })
 })
+
+/** The header and the first KiB of a message, on the connection below the WebSocket: the rest never comes. */
+function sendUnfinished(client: WireClient, size: number): void {
+  const header = Buffer.alloc(14)
+  header.writeUInt16BE(0x82ff)
+  header.writeUInt32BE(size, 6)
+  const { _socket } = client.socket as unknown as { _socket: Socket }
+  _socket.write(Buffer.concat([header, Buffer.alloc(1024, 1)]))
+}
 
 describe('HTTP', { timeout: 30_000 }, () => {
   let gateway: RunningGateway
