@@ -65,6 +65,7 @@ export const errorKinds = {
     false,
     'Number frames upwards from the number that the welcome message names.',
   ),
+  FOREIGN_ORIGIN: kind(403, 4403, false, 'Open the page that this gateway serves.'),
   NOT_FOUND: kind(404, 4404, false, 'Check the address; README.md lists what there is.'),
   BROADCAST_NOT_FOUND: kind(404, 4404, false, 'Check the id against the list of broadcasts.'),
   BROADCAST_BUSY: kind(

@@ -1,12 +1,13 @@
 /** The gateway: pages, HTTP and sockets over one relay. */
 import { existsSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { FramelogError, toFramelogError } from '../errors.ts'
 import { broadcastId, quote } from '../units.ts'
-import { type SocketContext, Sockets } from './sockets.ts'
+import { refuse } from './refuse.ts'
+import { isWebSocket, type SocketContext, Sockets } from './sockets.ts'
 
 export interface GatewayOptions extends SocketContext {
   readonly host: string
@@ -26,7 +27,15 @@ export interface Gateway extends AsyncDisposable {
 
 /** @throws FramelogError PORT_UNUSABLE */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const app = Fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true })
+  const app = Fastify({
+    logger: false,
+    bodyLimit: 64 * 1024,
+    forceCloseConnections: true,
+    // A request that asks for another protocol, as h2c, is answered in the one that it came in.
+    http: { shouldUpgradeCallback: isWebSocket },
+    frameworkErrors: (error, request, reply) => sendError(reply, unroutable(error, request.url)),
+    clientErrorHandler: refuseBytes,
+  })
   const sockets = new Sockets(options)
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const isClients = error.statusCode !== undefined && error.statusCode < 500
@@ -112,6 +121,21 @@ async function pages(app: FastifyInstance, folder: string): Promise<void> {
     },
   })
   app.get('/watch/:id', async (_request, reply) => reply.sendFile('watch/index.html'))
+}
+
+/** The router's own refusals: an address that is no UTF-8 once decoded, or has too long a part. */
+function unroutable(cause: Error, url: string): FramelogError {
+  return url.startsWith('/api/v1/broadcasts/')
+    ? new FramelogError('BAD_BROADCAST_ID', `There is no broadcast id in ${quote(url)}`, { cause })
+    : new FramelogError('NOT_FOUND', `There is nothing at ${quote(url)}`, { cause })
+}
+
+/** For what is no HTTP request: it reaches no route. */
+function refuseBytes(cause: Error & { code?: string }, stream: Socket): void {
+  if (cause.code === 'ECONNRESET' || !stream.writable) stream.destroy()
+  else if (cause.code === 'HPE_HEADER_OVERFLOW')
+    refuse(stream, new FramelogError('MESSAGE_TOO_LARGE', 'The headers are too large', { cause }))
+  else refuse(stream, new FramelogError('BAD_MESSAGE', 'This is no whole HTTP request', { cause }))
 }
 
 function sendError(reply: FastifyReply, error: FramelogError): void {

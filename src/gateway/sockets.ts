@@ -11,6 +11,7 @@ import { messageLimits, subprotocol } from '../wire/message.ts'
 import { Connection } from './connection.ts'
 import { LimitedSocket } from './limited-socket.ts'
 import { PublishSocket } from './publish-socket.ts'
+import { refuse } from './refuse.ts'
 import { WatchSocket } from './watch-socket.ts'
 
 export interface SocketContext {
@@ -46,11 +47,14 @@ export class Sockets {
     stream.on('error', () => stream.destroy())
     const match = path.exec((request.url ?? '').split('?', 1)[0] ?? '')
     if (!match) {
-      refuse(stream, 404, 'There is no such socket')
+      refuse(stream, new FramelogError('NOT_FOUND', 'There is no such socket'))
     } else if (!isSameOrigin(request)) {
-      refuse(stream, 403, 'Pages of another origin may not open this socket')
+      refuse(
+        stream,
+        new FramelogError('FOREIGN_ORIGIN', 'The page that opens this socket is of another origin'),
+      )
     } else if (this.#connections.size >= socketLimits.connections) {
-      refuse(stream, 503, 'The gateway is at its limit of connections')
+      refuse(stream, new FramelogError('TOO_MANY', 'The gateway is at its limit of connections'))
     } else {
       const [, id = '', role] = match
       this.#server.handleUpgrade(request, stream, head, socket => {
@@ -83,6 +87,11 @@ export class Sockets {
   }
 }
 
+/** Whether a request asks for a WebSocket, and not for another protocol. */
+export function isWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket'
+}
+
 /** Browsers always name the page's origin; other programs need not. */
 function isSameOrigin({ headers }: IncomingMessage): boolean {
   const { origin, host } = headers
@@ -96,18 +105,4 @@ function decode(text: string): string {
   } catch {
     return text
   }
-}
-
-const phrases: Readonly<Record<number, string>> = {
-  403: 'Forbidden',
-  404: 'Not Found',
-  503: 'Service Unavailable',
-}
-
-function refuse(stream: Duplex, status: number, message: string): void {
-  const body = `${message}\n`
-  stream.end(
-    `HTTP/1.1 ${status} ${phrases[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }

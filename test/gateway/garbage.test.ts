@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { WebSocket } from 'ws'
@@ -132,9 +133,8 @@ describe('bad input on the sockets', { timeout: 60_000 }, () => {
     assert.equal(response.statusCode, 403)
   })
 
-  it('is answered where it is no WebSocket and no HTTP at all', async () => {
+  it('is answered where it is no WebSocket', async () => {
     for (const bytes of [
-      Buffer.from([0x16, 3, 1, 0, 0xff]),
       'GET /api/v1/broadcasts/x/publish HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
     ]) {
       const socket = connect(gateway.port, '127.0.0.1')
@@ -197,5 +197,57 @@ describe('HTTP', { timeout: 30_000 }, () => {
     assert.ok(error.message && error.advice)
     assert.equal((await fetch(`${gateway.http}/api/v1/broadcasts/NO`)).status, 400)
     assert.equal((await fetch(`${gateway.http}/nothing/here`)).status, 404)
+  })
+
+  const codeIn = (body: string): string => (JSON.parse(body) as { error: { code: string } }).error.code
+
+  it('gives coded errors for addresses that the router does not take', async () => {
+    const cases: [path: string, status: number, code: string][] = [
+      ['/api/v1/broadcasts/%ff', 400, 'BAD_BROADCAST_ID'],
+      [`/api/v1/broadcasts/${'x'.repeat(10_000)}`, 400, 'BAD_BROADCAST_ID'],
+      ['/%ff', 404, 'NOT_FOUND'],
+      [`/watch/${'x'.repeat(10_000)}`, 404, 'NOT_FOUND'],
+    ]
+    for (const [path, status, code] of cases) {
+      const response = await fetch(`${gateway.http}${path}`)
+      assert.deepEqual([response.status, codeIn(await response.text())], [status, code])
+    }
+  })
+
+  /** What comes back for these bytes, up to the end of the connection. */
+  const answer = async (bytes: string | Uint8Array): Promise<{ head: string; body: string }> => {
+    const socket = connect(gateway.port, '127.0.0.1')
+    socket.write(bytes)
+    const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n')
+    return { head, body }
+  }
+
+  it('gives coded errors for what is no HTTP, or asks for a socket that is none', async () => {
+    const upgrade = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+    const cases: [bytes: string | Uint8Array, status: number, code: string][] = [
+      [Buffer.from([0x16, 3, 1, 0, 0xff]), 400, 'BAD_MESSAGE'],
+      ['CONJURE / HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'BAD_MESSAGE'],
+      [`GET / HTTP/1.1\r\nHost: x\r\nLong: ${'x'.repeat(20_000)}\r\n\r\n`, 413, 'MESSAGE_TOO_LARGE'],
+      [`GET /ping HTTP/1.1\r\n${upgrade}\r\n`, 404, 'NOT_FOUND'],
+      [
+        `GET /api/v1/broadcasts/x/watch HTTP/1.1\r\n${upgrade}Origin: http://y\r\n\r\n`,
+        403,
+        'FOREIGN_ORIGIN',
+      ],
+    ]
+    for (const [bytes, status, code] of cases) {
+      const { head, body } = await answer(bytes)
+      assert.match(head, new RegExp(`^HTTP/1.1 ${status} `))
+      assert.equal(codeIn(body), code)
+    }
+  })
+
+  it('answers a request that offers h2c as if it did not', async () => {
+    const { head, body } = await answer(
+      'GET /ping HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n' +
+        'HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n',
+    )
+    assert.match(head, /^HTTP\/1.1 200 /)
+    assert.deepEqual(JSON.parse(body), { message: 'pong' })
   })
 })
