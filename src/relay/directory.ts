@@ -111,10 +111,15 @@ export class Directory {
     ])
   }
 
-  /** @param topic the one that was deleted: a broadcast that began anew meanwhile stays */
+  /**
+   * Here it is gone as soon as that is written: whoever asked for it finds nothing there any more.
+   * @param topic the one that was deleted: a broadcast that began anew meanwhile stays
+   */
   async remove(id: BroadcastId, topic: string, now: Millis): Promise<void> {
     const value = encodeText(JSON.stringify({ id, removed: true, topic }))
     await this.#log.append(this.#topic, [{ key: id, value, headers: [['v', '1']], timestamp: now }])
+    const known = this.get(id)
+    if (known !== undefined && isSame(known.topic, topic)) this.#forget(id)
   }
 
   close(): void {
@@ -171,11 +176,8 @@ export class Directory {
     const known = this.#entries.get(id)?.entry
     if ('removed' in parsed) {
       if (known === undefined) return
-      if (isSame(known.topic, topic)) {
-        this.#entries.delete(id)
-        this.#active.delete(id)
-        this.#ended.delete(id)
-      } else this.#handler.onRefuted(known)
+      if (isSame(known.topic, topic)) this.#forget(id)
+      else this.#handler.onRefuted(known)
       return
     }
     if (known === undefined && !this.#makeRoom()) return
@@ -185,6 +187,12 @@ export class Directory {
     const group = parsed.state === 'ended' ? this.#ended : this.#active
     group.add(id)
     this.#handler.onEntry(parsed)
+  }
+
+  #forget(id: BroadcastId): void {
+    this.#entries.delete(id)
+    this.#active.delete(id)
+    this.#ended.delete(id)
   }
 
   /** What has been over for longest is forgotten for it: its recording is still there. @returns false where all are on air */

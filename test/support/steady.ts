@@ -118,8 +118,8 @@ export class SteadyViewer extends SteadyClient {
   protected readonly url: string
   /** The numbers of all frames, in the order in which they came. */
   readonly sequences: number[] = []
-  /** Frames that it was told are missing. */
-  missed = 0
+  /** What it was told is missing. */
+  readonly gaps: string[] = []
   /** The longest time without a frame since the last `mark`, milliseconds. */
   longestSilence = 0
   #lastAt = performance.now()
@@ -143,7 +143,7 @@ export class SteadyViewer extends SteadyClient {
   }
 
   protected onMessage(message: Message): void {
-    if (message.type === 'gap') this.missed += message.frames
+    if (message.type === 'gap') this.gaps.push(`${message.frames} behind ${this.latest}: ${message.reason}`)
     if (message.type !== 'frame') return
     const now = performance.now()
     this.longestSilence = Math.max(this.longestSilence, now - this.#lastAt)

@@ -58,18 +58,27 @@ export class TcpProxy implements AsyncDisposable {
         this.#links.delete(link)
         to.destroy()
       })
-      let release = 0
+      // One timer for all that waits: two that are due about the same time may fire in either order.
+      const waiting: { readonly due: number; readonly bytes: Buffer }[] = []
+      const release = (): void => {
+        for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
+          const wait = first.due - performance.now()
+          if (wait > 0) {
+            setTimeout(release, Math.ceil(wait))
+            return
+          }
+          if (!link.stalled && !to.destroyed) to.write(first.bytes)
+          waiting.shift()
+        }
+      }
       from.on('data', (bytes: Buffer) => {
         if (link.stalled) return
-        if (this.latency === 0 && release < Date.now()) {
+        if (this.latency === 0 && waiting.length === 0) {
           to.write(bytes)
           return
         }
-        // Never before what came earlier.
-        release = Math.max(release + 1, Date.now() + this.latency)
-        setTimeout(() => {
-          if (!link.stalled && !to.destroyed) to.write(bytes)
-        }, release - Date.now())
+        waiting.push({ due: performance.now() + this.latency, bytes })
+        if (waiting.length === 1) release()
       })
     }
   }

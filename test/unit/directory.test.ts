@@ -73,6 +73,33 @@ describe('the directory', () => {
     directory.close()
   })
 
+  it('has nothing any more of what was removed here, before that is read back', async () => {
+    const id = broadcastId('cam')
+    let entries = 0
+    const handler = {
+      onEntry: () => void entries++,
+      onRefuted: () => {},
+      onLost: () => {},
+      onDamage: () => {},
+    }
+    const held = logWith(log, {
+      // Nothing of the removal.
+      tail: (topic, from, sink) =>
+        log.tail(topic, from, {
+          ...sink,
+          onChunk: chunk => (entries === 0 ? sink.onChunk(chunk) : undefined),
+        }),
+    })
+    const directory = await Directory.open(held, 'own', new FakeClock(), handler)
+    await directory.put(entry(id))
+    await until(() => entries === 1)
+    await directory.remove(id, 'another', millis(3))
+    assert.equal(directory.get(id)?.topic, 'first')
+    await directory.remove(id, 'first', millis(3))
+    assert.deepEqual([directory.get(id), directory.active.size], [undefined, 0])
+    directory.close()
+  })
+
   it('reads entries that name no topic', async () => {
     const { directory, entries } = await open('older')
     const { topic: _, ...older } = entry(broadcastId('cam'))
