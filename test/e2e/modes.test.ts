@@ -72,7 +72,7 @@ for (const log of ['the embedded log', 'Kafka'] as const) {
           )
           // Of the 30 that a second of media has, most must be seen, however slow the machine.
           assert.ok(painted / media > 20, `${painted} pictures in ${media} s of media`)
-          assert.ok(Math.abs(skew) < 150, `sound is off by ${skew} ms`)
+          assert.ok(Math.abs(skew) < 60, `sound is off by ${skew} ms`)
           assert.deepEqual(watch.errors, [])
           assert.deepEqual(to.player?.errors, [])
           await watch.page.close()
