@@ -1,5 +1,12 @@
 /** `make bench`: every part, each with its reference in the same run. */
-const parts = { record: './overhead.ts', demux: './demux.ts', log: './log.ts', lag: './lag.ts' } as const
+const parts = {
+  record: './overhead.ts',
+  demux: './demux.ts',
+  log: './log.ts',
+  seek: './seek.ts',
+  slow: './slow.ts',
+  lag: './lag.ts',
+} as const
 
 const wanted = process.argv.slice(2)
 for (const [name, file] of Object.entries(parts)) {

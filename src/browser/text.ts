@@ -54,12 +54,26 @@ export const text = {
     badId: 'This is no address of a broadcast',
     picture: (id: string): string => `Picture of ${id}`,
     soundOnly: 'Sound only',
-    fromStart: 'From the start',
-    live: 'Live',
-    positions: 'Where to watch from',
     fullScreen: 'Full screen',
     leaveFullScreen: 'Leave full screen',
     figures: 'Figures',
+  },
+  controls: {
+    label: 'Playback',
+    timeline: 'Time',
+    play: 'Play',
+    pause: 'Pause',
+    start: 'From the start',
+    live: 'Live',
+    keyframeBack: '‹',
+    keyframeBackLabel: 'One keyframe back',
+    keyframeOn: '›',
+    keyframeOnLabel: 'One keyframe on',
+    rate: 'Speed',
+    times: (rate: number): string => `${rate}×`,
+    copy: 'Link to this moment',
+    copied: 'Copied',
+    inAddress: 'In the address bar',
   },
   figures: {
     lag: 'Lag',
@@ -106,6 +120,15 @@ export function spanWords(span: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
   return `${Math.floor(seconds / 86_400)} d`
+}
+
+/** A moment as a clock of this place shows it; with the day where it is another one. @param at milliseconds */
+export function clockWords(at: number, now = Date.now()): string {
+  const [moment, today] = [new Date(at), new Date(now)]
+  const time = moment.toLocaleTimeString('en-GB')
+  return moment.toDateString() === today.toDateString()
+    ? time
+    : `${moment.toLocaleDateString('en', { month: 'short', day: 'numeric' })} ${time}`
 }
 
 /** @param lag milliseconds */
@@ -192,6 +215,8 @@ export function playerWords(state: PlayerState): Words {
       return { badge: 'Live', tone: 'live', sentence: 'Live from the log.' }
     case 'replaying':
       return { badge: 'Replay', tone: 'calm', sentence: 'Playing what the log has kept.' }
+    case 'paused':
+      return { badge: 'Paused', tone: 'calm', sentence: 'The picture stands still. The log goes on.' }
     case 'reconnecting':
       return {
         badge: 'Reconnecting',

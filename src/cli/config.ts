@@ -93,6 +93,14 @@ const prefix = (value: string): string => {
   return value
 }
 
+const origin = (value: string): string => {
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  const isPlain = url?.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+  if (url === undefined || !isPlain || !/^https?:$/.test(url.protocol))
+    throw new RangeError('an address such as https://video.example.org, without a path')
+  return url.origin
+}
+
 export const settings = {
   BOOTSTRAP_SERVERS: setting(
     'Kafka brokers, `host:port`, separated by commas; a port that is not given is 9092. Without it the embedded log serves.',
@@ -177,6 +185,22 @@ export const settings = {
     'commit',
     oneOf('commit', 'always'),
   ),
+  PUBLIC_URL: setting(
+    'Address at which pages reach this gateway, such as `https://video.example.org`: pages of other gateways of the log go on there. Default: its `HTTP_HOST`, unless that is all addresses.',
+    undefined,
+    origin,
+  ),
+  TLS_CERTIFICATE: setting(
+    'PEM file with the certificate that pages are served with, its chain behind it. Needs `TLS_KEY`.',
+    undefined,
+    text,
+  ),
+  TLS_KEY: setting('PEM file with the key of that certificate.', undefined, text),
+  DRAIN_TIME: setting(
+    'How long a gateway that is told to stop waits for its pages to go on with another one.',
+    '10s',
+    span,
+  ),
   PUBLISHER_GRACE: setting('How long a publisher may be gone before its broadcast ends.', '30s', span),
 } as const
 
@@ -217,6 +241,8 @@ export function readConfig(env: Environment): Config {
     wrong.push('SASL_USERNAME is set without SASL_PASSWORD')
   if (Number(config.MIN_INSYNC_REPLICAS) > Number(config.REPLICATION_FACTOR))
     wrong.push('MIN_INSYNC_REPLICAS is larger than REPLICATION_FACTOR')
+  if ((config.TLS_CERTIFICATE === undefined) !== (config.TLS_KEY === undefined))
+    wrong.push('TLS_CERTIFICATE and TLS_KEY go together')
   wrong.push(...withoutEffect(env))
   if (wrong.length > 0) throw new FramelogError('BAD_CONFIG', wrong.join('; '))
   return config as unknown as Config

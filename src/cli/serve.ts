@@ -1,15 +1,17 @@
 /** `framelog serve`: composes the log, the relay and the gateway, and stops them in order. */
 
 import { randomInt } from 'node:crypto'
-import { hostname, networkInterfaces } from 'node:os'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
-import { startGateway } from '../gateway/gateway.ts'
-import type { Log, LogDescription, TopicOptions } from '../log/log.ts'
+import { type Gateway, startGateway } from '../gateway/gateway.ts'
+import type { Log, TopicOptions } from '../log/log.ts'
 import { guardProcess, type LogOptions, openLog } from '../log/open.ts'
 import { createLogger, type Logger } from '../observe/logger.ts'
 import { Relay } from '../relay/relay.ts'
 import type { Millis } from '../units.ts'
+import { addressOf, greet } from './address.ts'
+import { readCertificate } from './certificate.ts'
 import { type Config, readConfig } from './config.ts'
 import { root, version } from './version.ts'
 
@@ -31,6 +33,7 @@ export async function serve(): Promise<void> {
   const config = readConfig(process.env)
   const log = createLogger(config.LOG_LEVEL)
   const options = logOptions(config, log)
+  const certificate = readCertificate(config)
   await guardProcess(options)
   const records = await openLog(options)
   const gateway = `${hostname().slice(0, 40)}-${random(6)}`
@@ -64,13 +67,16 @@ export async function serve(): Promise<void> {
       gateway,
       host: config.HTTP_HOST,
       port: config.HTTP_PORT,
+      certificate,
       pages: join(root, 'build', 'pages'),
       version: version(),
     })
+    const address = addressOf(config, server.port)
+    if (address !== undefined) relay.announce(address)
     const description = await records.describe(topicOptions)
     if (description.beyond !== '') log.info(description.beyond)
     greet(config, server.port, description)
-    stopOnSignal(log, server, records)
+    stopOnSignal(log, server, records, config.DRAIN_TIME)
   } catch (error) {
     await relay.close()
     await records[Symbol.asyncDispose]()
@@ -116,39 +122,15 @@ function logOptions(config: Config, log: Logger): LogOptions {
   }
 }
 
-/** One line with the address, and what acknowledged means with this log. */
-function greet(config: Config, port: number, { backend, durability }: LogDescription): void {
-  const isOpen = config.HTTP_HOST === '0.0.0.0' || config.HTTP_HOST === '::'
-  const host = isOpen
-    ? '127.0.0.1'
-    : config.HTTP_HOST.includes(':')
-      ? `[${config.HTTP_HOST}]`
-      : config.HTTP_HOST
-  process.stdout.write(
-    `Framelog is at http://${host}:${port}/static/index.html (${backend} log: ${durability})\n`,
-  )
-  if (host === '127.0.0.1' && !isOpen) return
-  const elsewhere = isOpen ? addresses().map(address => `http://${address}:${port}/`) : []
-  const where = elsewhere.length > 0 ? ` at ${elsewhere.join(' or ')}` : ''
-  process.stderr.write(
-    `Other machines can watch${where}. Sending needs 127.0.0.1, or https in front: browsers give a camera to nothing else.\n`,
-  )
-}
-
-/** Of this machine, as others on its networks reach it. */
-function addresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list = []) =>
-    list.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address),
-  )
-}
-
-function stopOnSignal(log: Logger, server: AsyncDisposable, records: Log): void {
+function stopOnSignal(log: Logger, server: Gateway, records: Log, time: number): void {
   let stopping = false
   const stop = (signal: string): void => {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
-    server[Symbol.asyncDispose]()
+    server
+      .drain(time)
+      .then(() => server[Symbol.asyncDispose]())
       .then(() => records[Symbol.asyncDispose]())
       .then(
         () => process.exit(0),

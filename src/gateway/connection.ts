@@ -64,6 +64,11 @@ export class Connection {
     this.#heartbeat()
   }
 
+  /** Whether its hello was taken. */
+  get isGreeted(): boolean {
+    return this.#greeted
+  }
+
   /** Bytes sent and not yet taken by the network. */
   get buffered(): number {
     return this.#socket.bufferedAmount

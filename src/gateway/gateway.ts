@@ -12,6 +12,8 @@ import { isWebSocket, type SocketContext, Sockets } from './sockets.ts'
 export interface GatewayOptions extends SocketContext {
   readonly host: string
   readonly port: number
+  /** PEM; undefined serves plain http. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | undefined
   /** Folder of the built pages. */
   readonly pages: string
   readonly version: { readonly version: string; readonly build_time: string }
@@ -23,11 +25,14 @@ const readyTimeout = 2000
 export interface Gateway extends AsyncDisposable {
   readonly host: string
   readonly port: number
+  /** Counts as not ready any more, and sends all pages to other gateways. @param time that they have, milliseconds */
+  drain(time: number): Promise<void>
 }
 
 /** @throws FramelogError PORT_UNUSABLE */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const app = Fastify({
+    ...(options.certificate === undefined ? {} : { https: options.certificate }),
     logger: false,
     bodyLimit: 64 * 1024,
     forceCloseConnections: true,
@@ -66,6 +71,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     host: options.host,
     port,
+    async drain(time) {
+      options.relay.drain()
+      await sockets.drain(time)
+    },
     async [Symbol.asyncDispose]() {
       sockets.close()
       await options.relay.close()

@@ -6,6 +6,7 @@ import type { Publishing, Relay } from '../relay/relay.ts'
 import type { BroadcastId } from '../units.ts'
 import { type Message, type MessageOf, protocolVersion } from '../wire/message.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
+import { tellElsewhere } from './elsewhere.ts'
 import type { SocketContext } from './sockets.ts'
 
 export class PublishSocket implements ConnectionHandler {
@@ -57,6 +58,7 @@ export class PublishSocket implements ConnectionHandler {
       next,
       maxFrameBytes,
     })
+    tellElsewhere(this.connection, this.#relay)
   }
 
   onMessage(message: Message): void {

@@ -30,9 +30,13 @@ export class Sockets {
   readonly #context: SocketContext
   readonly #server: Server<typeof LimitedSocket>
   readonly #connections = new Set<Connection>()
+  #isDraining = false
+  /** Of `drain`. */
+  #onEmpty: () => void = () => {}
 
   constructor(context: SocketContext) {
     this.#context = context
+    context.relay.onElsewhere = () => this.#tellElsewhere()
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -48,11 +52,13 @@ export class Sockets {
     const match = path.exec((request.url ?? '').split('?', 1)[0] ?? '')
     if (!match) {
       refuse(stream, new FramelogError('NOT_FOUND', 'There is no such socket'))
-    } else if (!isSameOrigin(request)) {
+    } else if (!this.#isOurs(request)) {
       refuse(
         stream,
         new FramelogError('FOREIGN_ORIGIN', 'The page that opens this socket is of another origin'),
       )
+    } else if (this.#isDraining) {
+      refuse(stream, new FramelogError('SHUTTING_DOWN', 'The gateway is stopping'))
     } else if (this.#connections.size >= socketLimits.connections) {
       refuse(stream, new FramelogError('TOO_MANY', 'The gateway is at its limit of connections'))
     } else {
@@ -68,6 +74,7 @@ export class Sockets {
         handler.onClosed = () => {
           this.#connections.delete(connection)
           onClosed()
+          if (this.#connections.size === 0) this.#onEmpty()
         }
         const connection = new Connection(socket, stream, this.#context.clock, log, handler)
         handler.connection = connection
@@ -81,6 +88,38 @@ export class Sockets {
     }
   }
 
+  /**
+   * Takes no connection any more, and sends those that are there to other gateways.
+   * @returns when all have gone, or time is up, milliseconds
+   */
+  async drain(time: number): Promise<void> {
+    this.#isDraining = true
+    if (!this.#context.relay.hasOthers || this.#connections.size === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onEmpty = resolve
+    const cancel = this.#context.clock.after(time, resolve)
+    this.#tellElsewhere()
+    await promise
+    cancel()
+  }
+
+  /** For each its own order, so that the pages of a gateway that stops or dies spread. */
+  #tellElsewhere(): void {
+    const leave = this.#isDraining ? { leave: true } : {}
+    for (const connection of this.#connections) {
+      if (!connection.isGreeted) continue
+      connection.send({ type: 'gateways', urls: this.#context.relay.elsewhere(), ...leave })
+    }
+  }
+
+  /** Browsers always name the page's origin; other programs need not. */
+  #isOurs({ headers }: IncomingMessage): boolean {
+    const { origin, host } = headers
+    if (origin === undefined) return true
+    if (!URL.canParse(origin)) return false
+    return new URL(origin).host === host || this.#context.relay.isKnownOrigin(origin)
+  }
+
   close(): void {
     const error = new FramelogError('SHUTTING_DOWN', 'The gateway is stopping')
     for (const connection of [...this.#connections]) connection.fail(error)
@@ -90,13 +129,6 @@ export class Sockets {
 /** Whether a request asks for a WebSocket, and not for another protocol. */
 export function isWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === 'websocket'
-}
-
-/** Browsers always name the page's origin; other programs need not. */
-function isSameOrigin({ headers }: IncomingMessage): boolean {
-  const { origin, host } = headers
-  if (origin === undefined) return true
-  return URL.canParse(origin) && new URL(origin).host === host
 }
 
 function decode(text: string): string {

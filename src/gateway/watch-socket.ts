@@ -1,6 +1,6 @@
 /** The watch socket: what the relay sends a viewer becomes messages, encoded once for all viewers. */
 import { FramelogError } from '../errors.ts'
-import type { BroadcastState, Packet, ViewerEvent, ViewerSink } from '../relay/packet.ts'
+import type { BroadcastState, Packet, Place, ViewerEvent, ViewerSink } from '../relay/packet.ts'
 import type { Watching } from '../relay/relay.ts'
 import type { BroadcastId, Micros } from '../units.ts'
 import {
@@ -12,12 +12,14 @@ import {
   protocolVersion,
 } from '../wire/message.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
+import { tellElsewhere } from './elsewhere.ts'
 import type { SocketContext } from './sockets.ts'
 
 export class WatchSocket implements ConnectionHandler, ViewerSink {
   readonly #context: SocketContext
   readonly #id: BroadcastId
   #watching: Watching | undefined
+  #isWelcomed = false
   connection: Connection | undefined
 
   constructor(context: SocketContext, id: BroadcastId) {
@@ -36,7 +38,19 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   begin(state: BroadcastState): void {
     const { gateway, clock } = this.#context
     const time = clock.now()
+    this.#isWelcomed = true
     this.connection?.send({ type: 'welcome', role: 'watch', version: protocolVersion, time, gateway, state })
+    tellElsewhere(this.connection, this.#context.relay)
+  }
+
+  place({ seek, isLive, topic, wanted }: Place): void {
+    this.connection?.send({
+      type: 'place',
+      seek,
+      live: isLive,
+      ...(topic === undefined ? {} : { topic }),
+      ...(wanted === undefined ? {} : { offset: wanted }),
+    })
   }
 
   send(packet: Packet): void {
@@ -53,13 +67,26 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
 
   onHello(hello: MessageOf<'hello'>): void {
     if (hello.role !== 'watch') throw new FramelogError('BAD_MESSAGE', 'A publisher on the watch socket')
-    this.#watching = this.#context.relay.watch(this.#id, hello.from, this)
+    this.#watching = this.#context.relay.watch(this.#id, hello, this)
   }
 
   onMessage(message: Message): void {
-    if (message.type === 'position') this.#watching?.position(message.session, message.timestamp as Micros)
-    else if (message.type !== 'unknown')
-      throw new FramelogError('BAD_MESSAGE', `A viewer sends no ${message.type} message`)
+    switch (message.type) {
+      case 'position':
+        this.#watching?.position(message.session, message.timestamp as Micros)
+        return
+      case 'seek':
+        if (!this.#isWelcomed) throw new FramelogError('OUT_OF_ORDER', 'A seek before the welcome')
+        this.#watching?.seek(message.seek, message.from, message.step ?? 0)
+        return
+      case 'pause':
+        this.#watching?.pause()
+        return
+      case 'unknown':
+        return
+      default:
+        throw new FramelogError('BAD_MESSAGE', `A viewer sends no ${message.type} message`)
+    }
   }
 
   onClosed(): void {

@@ -6,6 +6,16 @@ import { type BroadcastState, Packet } from './packet.ts'
 import type { Accepted } from './stream.ts'
 import type { Viewer } from './viewer.ts'
 
+/** Where reading has come to. */
+export interface Edge {
+  /** The newest one. */
+  readonly catalog: Packet | undefined
+  /** Offset of what is to come. */
+  readonly next: Offset
+  /** Id of the topic, where there is one. */
+  readonly topic: string | undefined
+}
+
 export class Audience {
   readonly #viewers = new Set<Viewer>()
   readonly #gop = new CurrentGop()
@@ -22,10 +32,16 @@ export class Audience {
     this.#viewers.delete(viewer)
   }
 
-  /** Sends a viewer what is on now. @param catalog the newest one. @param from offset of what is to come */
-  join(viewer: Viewer, state: BroadcastState, catalog: Packet | undefined, from: Offset): void {
+  /** Whether what is on now begins no later than an offset: whoever goes on there needs nothing of the log. */
+  has(offset: Offset): boolean {
+    const { from } = this.#gop
+    return from !== undefined && from <= offset
+  }
+
+  /** Sends a viewer what is on now. */
+  join(viewer: Viewer, state: BroadcastState, { catalog, next, topic }: Edge): void {
     const { packets } = this.#gop
-    viewer.join(packets.length > 0 || catalog === undefined ? packets : [catalog], from)
+    viewer.join(packets.length > 0 || catalog === undefined ? packets : [catalog], next, topic)
     if (state === 'ended') viewer.tell(new Packet({ type: 'end', reason: 'the broadcast is over' }))
   }
 
@@ -53,6 +69,11 @@ export class Audience {
 
   tell(packet: Packet): void {
     for (const viewer of this.#viewers) viewer.tell(packet)
+  }
+
+  /** From when to when it can be watched, for all that are past their beginning. */
+  tellSpan(packet: Packet): void {
+    for (const viewer of this.#viewers) viewer.tellSpan(packet)
   }
 
   /** Ends all connections. */

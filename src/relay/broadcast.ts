@@ -7,13 +7,14 @@ import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Chunk, Damage, Topic } from '../log/log.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
-import { entryPointOf } from './entry-point.ts'
+import { entryPointOf, keyframeBeside } from './entry-point.ts'
 import { Holder, type HolderContext, type HolderHost, type PublishRequest } from './holder.ts'
 import { type BroadcastState, Packet } from './packet.ts'
 import type { Position } from './position.ts'
 import type { Publication, PublisherSink } from './publication.ts'
 import type { Claim } from './session-records.ts'
 import { Silence } from './silence.ts'
+import { SpanNews } from './span.ts'
 import type { Accepted } from './stream.ts'
 import { TopicReader } from './topic-reader.ts'
 import type { LiveEdge, Viewer } from './viewer.ts'
@@ -55,6 +56,7 @@ export class Broadcast implements LiveEdge {
   #state: BroadcastState = 'waiting'
   #lastTimestamp = 0
   readonly #silence: Silence
+  readonly #spans: SpanNews
 
   constructor(id: BroadcastId, topicName: string, context: BroadcastContext) {
     this.id = id
@@ -62,6 +64,12 @@ export class Broadcast implements LiveEdge {
     this.#context = context
     this.#silence = new Silence(context.clock, () => this.#judgeSilence())
     this.#holder = new Holder(this.#host(), context)
+    this.#spans = new SpanNews(context.log, context.clock, {
+      topic: () => this.topic,
+      newest: () => this.#source?.stream.time,
+      isWatched: () => this.#audience.size > 0,
+      tell: packet => this.#audience.tellSpan(packet),
+    })
   }
 
   get state(): BroadcastState {
@@ -137,25 +145,32 @@ export class Broadcast implements LiveEdge {
     this.#silence.watch()
   }
 
-  /** @throws what the log throws; the viewer is then not attached */
-  async watch(viewer: Viewer, position: Position): Promise<void> {
+  /**
+   * @param of id of the topic that an offset is of; undefined for whichever is there
+   * @throws what the log throws; the viewer is then not attached
+   */
+  async watch(viewer: Viewer, asked: Position, of?: string): Promise<void> {
     this.#audience.add(viewer)
-    try {
+    this.#spans.want()
+    await this.#holding(viewer, async () => {
       const opened = await this.open()
       viewer.begin(this.#state)
-      if (!opened) {
-        viewer.join([], 0 as Offset)
-        return
-      }
-      const { log } = this.#context
-      const isOver = this.#state === 'ended'
-      const point = this.topic && (await entryPointOf(log, this.topic, position, isOver))
-      const source = this.#source
-      if (source === undefined || point === undefined) {
-        this.#audience.join(viewer, this.#state, source?.stream.catalog, source?.next ?? (0 as Offset))
-        return
-      }
-      await viewer.replay(log, source.topic, point, this)
+      // An offset of a broadcast that was deleted says nothing about the one that has its name now.
+      const isElsewhere = asked.kind === 'offset' && of !== undefined && of !== this.topic?.id
+      if (opened) await this.#place(viewer, isElsewhere ? { kind: 'live' } : asked)
+      else viewer.join([], 0 as Offset, undefined)
+    })
+  }
+
+  /** @param seek names it for the viewer. @param step the keyframe before or behind. @throws as `watch` does */
+  async seek(viewer: Viewer, seek: number, position: Position, step: -1 | 0 | 1): Promise<void> {
+    viewer.seek(seek)
+    await this.#holding(viewer, () => this.#place(viewer, position, step))
+  }
+
+  async #holding(viewer: Viewer, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
     } catch (error) {
       // Whoever asked tells the viewer why.
       this.#audience.delete(viewer)
@@ -164,9 +179,35 @@ export class Broadcast implements LiveEdge {
     }
   }
 
+  /** Begins to send what a viewer has asked for, unless it asks for something else meanwhile. */
+  async #place(viewer: Viewer, position: Position, step: -1 | 0 | 1 = 0): Promise<void> {
+    const { turn } = viewer
+    const { topic } = this
+    const { log } = this.#context
+    const isOver = this.#state === 'ended'
+    const isAtHand = position.kind === 'offset' && !isOver && this.#audience.has(position.offset)
+    if (topic !== undefined && (step !== 0 || !isAtHand)) {
+      const point =
+        step === 0
+          ? await entryPointOf(log, topic, position, isOver)
+          : await keyframeBeside(log, topic, position, step)
+      if (viewer.turn !== turn) return
+      if (point !== undefined && this.#source !== undefined) {
+        await viewer.replay(log, this.#source.topic, point, this)
+        return
+      }
+    }
+    const source = this.#source
+    this.#audience.join(viewer, this.#state, {
+      catalog: source?.stream.catalog,
+      next: source?.next ?? (0 as Offset),
+      topic: source?.topic.id,
+    })
+  }
+
   attach(viewer: Viewer, from: Offset): boolean {
     if (this.#source === undefined || from < this.#source.next) return false
-    viewer.goLive(from)
+    viewer.goLive(from, this.#source.topic.id)
     viewer.tell(new Packet({ type: 'state', state: this.#state }))
     if (this.#state === 'ended' && !viewer.ended) {
       const reason = this.epoch === undefined ? 'its recording is past retention' : 'the publisher was lost'
@@ -192,6 +233,7 @@ export class Broadcast implements LiveEdge {
   /** Stops reading and ends all connections. */
   close(error: FramelogError): void {
     this.#silence.stop()
+    this.#spans.close()
     this.#closedBy ??= error
     this.#source?.close(error)
     this.#source = undefined

@@ -1,9 +1,10 @@
 /** Where to begin reading a topic: random access by the `start` that records carry, without any index. */
-import type { Chunk, Log, LogRecord, Topic } from '../log/log.ts'
+import type { Bounds, Chunk, Log, LogRecord, Topic } from '../log/log.ts'
 import { floorOf } from '../log/reader-rule.ts'
 import { decodeRecord, type SessionEntry } from '../log/record.ts'
 import type { Millis, Offset } from '../units.ts'
 import type { Position } from './position.ts'
+import { RecordStream } from './stream.ts'
 
 export interface EntryPoint {
   readonly from: Offset
@@ -39,6 +40,68 @@ export async function entryPointOf(
     default:
       return position satisfies never
   }
+}
+
+/** Where to begin a replay with the last keyframe before a position, or the first one behind it. */
+export async function keyframeBeside(
+  log: Log,
+  topic: Topic,
+  position: Position,
+  step: -1 | 1,
+): Promise<EntryPoint> {
+  const { first, next } = await log.bounds(topic)
+  const at = Math.min(Math.max(await offsetOf(log, topic, position, { first, next }), first), next) as Offset
+  if (step > 0) return { from: Math.min(at + 1, next) as Offset }
+  let before = at
+  // The GOP of the record just before may open at the position itself.
+  for (let i = 0; i < 3 && before > first; i++) {
+    const point = await gopAt(log, topic, (before - 1) as Offset)
+    const keyframe = await lastKeyframe(log, topic, point, at)
+    if (keyframe !== undefined) return { ...point, wanted: keyframe }
+    before = point.from
+  }
+  return { from: first }
+}
+
+async function offsetOf(
+  log: Log,
+  topic: Topic,
+  position: Position,
+  { first, next }: Bounds,
+): Promise<Offset> {
+  switch (position.kind) {
+    case 'live':
+      return next
+    case 'start':
+      return first
+    case 'time':
+      return log.offsetAt(topic, position.time)
+    case 'offset':
+      return position.offset
+    default:
+      return position satisfies never
+  }
+}
+
+/** Offset of the last keyframe of the main track from a point on and before an offset. */
+async function lastKeyframe(
+  log: Log,
+  topic: Topic,
+  point: EntryPoint,
+  before: Offset,
+): Promise<Offset | undefined> {
+  const stream = new RecordStream(point.floor)
+  let found: Offset | undefined
+  let bytes = 0
+  for (let at = point.from; at < before && bytes < searchBytes; ) {
+    const chunk = await log.read(topic, at, probeBytes)
+    for (const met of stream.read(chunk))
+      if ('opensGop' in met && met.opensGop && met.record.offset < before) found = met.record.offset
+    if (chunk.next <= at) break
+    at = chunk.next
+    bytes += bytesOf(chunk)
+  }
+  return found
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The current GOP of a broadcast: what a viewer who joins now is sent at once. */
+import type { Offset } from '../units.ts'
 import type { Packet } from './packet.ts'
 
 export const gopLimits = { packets: 20_000, bytes: 8 * 1024 * 1024 } as const
@@ -11,6 +12,12 @@ export class CurrentGop {
 
   get packets(): readonly Packet[] {
     return this.#usable ? this.#packets : []
+  }
+
+  /** Offset of its keyframe; undefined where there is nothing to send. */
+  get from(): Offset | undefined {
+    const [, keyframe] = this.packets
+    return keyframe?.event.type === 'frame' ? keyframe.event.offset : undefined
   }
 
   /** @param catalog the newest one, sent to whoever joins */

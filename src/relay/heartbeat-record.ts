@@ -12,9 +12,19 @@ export const beatLimits = {
   bytes: 64 * 1024,
   /** Records of one snapshot: room for all that a gateway may serve. What is beyond is left out. */
   parts: 128,
-  /** Characters of a gateway's name. */
+  /** Characters of a gateway's name, of its host's, and of its address. */
   name: 64,
+  host: 64,
+  url: 256,
 } as const
+
+/** Where pages reach a gateway. */
+export interface GatewayAddress {
+  /** Origin, `http://…` or `https://…`, without a path. */
+  readonly url: string
+  /** The machine, where the address says something on that machine only. */
+  readonly host?: string
+}
 
 /** What a gateway says of itself. */
 export interface Snapshot {
@@ -22,6 +32,9 @@ export interface Snapshot {
   readonly holds: Iterable<BroadcastId>
   /** Viewers by broadcast, where there are any. */
   readonly viewers: Iterable<readonly [BroadcastId, number]>
+  readonly address?: GatewayAddress | undefined
+  /** It is about to stop: nobody should go there. */
+  readonly draining?: boolean
 }
 
 export interface Beat {
@@ -30,6 +43,9 @@ export interface Beat {
   readonly startedAt: Millis
   /** It stops, and comes back no more under this name. */
   readonly leaving: boolean
+  /** It is about to stop: nobody should go there. */
+  readonly draining: boolean
+  readonly address: GatewayAddress | undefined
   readonly snapshot: number
   readonly part: number
   readonly parts: number
@@ -46,12 +62,13 @@ interface Part {
 export function encodeSnapshot(
   startedAt: Millis,
   snapshot: number,
-  { holds, viewers }: Snapshot,
+  { holds, viewers, address, draining = false }: Snapshot,
 ): Uint8Array[] {
   const parts: Part[] = []
   let part: Part = { holds: [], viewers: {} }
+  const self = { ...address, ...(draining ? { draining } : {}) }
   // Braces, names of the fields, and numbers.
-  const overhead = 160
+  const overhead = 160 + JSON.stringify(self).length
   let bytes = overhead
   const room = (more: number): boolean => {
     if (bytes + more > beatLimits.bytes) {
@@ -68,7 +85,7 @@ export function encodeSnapshot(
   parts.push(part)
   return parts.map((each, i) => {
     const place = parts.length === 1 ? {} : { part: i, parts: parts.length }
-    return encodeText(JSON.stringify({ startedAt, snapshot, ...place, ...withoutEmpty(each) }))
+    return encodeText(JSON.stringify({ startedAt, snapshot, ...self, ...place, ...withoutEmpty(each) }))
   })
 }
 
@@ -107,6 +124,8 @@ export function decodeBeat({ key, value, headers }: LogRecord): Beat | undefined
     gateway: key,
     startedAt: startedAt as Millis,
     leaving: leaving === true,
+    draining: fields.draining === true,
+    address: addressOf(fields),
     snapshot: snapshot as number,
     part: part as number,
     parts: parts as number,
@@ -116,5 +135,16 @@ export function decodeBeat({ key, value, headers }: LogRecord): Beat | undefined
     ),
   }
 }
+
+/** Undefined where there is none, or what is there is no origin: pages would be sent anywhere. */
+function addressOf({ url, host }: Record<string, unknown>): GatewayAddress | undefined {
+  if (typeof url !== 'string' || url.length > beatLimits.url || !isOrigin(url)) return undefined
+  if (host === undefined) return { url }
+  return typeof host === 'string' && host.length <= beatLimits.host ? { url, host } : undefined
+}
+
+/** Whether it is `http://` or `https://` with a host, perhaps a port, and no more. */
+export const isOrigin = (text: string): boolean =>
+  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0

@@ -8,14 +8,16 @@
  * before it reads its next own, and while the log does not answer nobody is declared gone.
  */
 import type { Clock } from '../core/clock.ts'
-import type { Damage, Log, LogRecord, Tail, Topic } from '../log/log.ts'
-import type { BroadcastId, Millis } from '../units.ts'
+import { FramelogError } from '../errors.ts'
+import type { Chunk, Damage, Log, LogRecord, Tail, Topic } from '../log/log.ts'
+import type { BroadcastId, Millis, Offset } from '../units.ts'
 import {
   type Beat,
   beatRecord,
   decodeBeat,
   encodeGoodbye,
   encodeSnapshot,
+  type GatewayAddress,
   type Snapshot,
 } from './heartbeat-record.ts'
 
@@ -36,6 +38,9 @@ export const heartbeatLimits = {
   goodbye: 1000,
   /** Milliseconds between two attempts to read a topic that could not be read. */
   recover: 1000,
+  /** Heartbeats from before its start that a gateway looks at for addresses: those of three gateways for ten minutes. */
+  history: 4096,
+  historyBytes: 1024 * 1024,
 } as const
 
 export interface HeartbeatsOptions {
@@ -48,6 +53,10 @@ export interface HeartbeatsOptions {
   snapshot(): Snapshot
   /** A gateway is heard no more, or has said that it stops. */
   onGone(gateway: string): void
+  /** A gateway, this one or another, perhaps gone by now, has said where it is. */
+  onAddress(address: GatewayAddress): void
+  /** Where pages may go, `elsewhere`, has changed. */
+  onElsewhere(): void
   /** Records cannot be read; what was in them the next heartbeats tell again. */
   onDamage(topic: Topic, span: Damage): void
 }
@@ -60,6 +69,8 @@ interface Gateway {
   /** Its last whole snapshot; undefined until there is one. */
   holds: ReadonlySet<BroadcastId> | undefined
   viewers: ReadonlyMap<BroadcastId, number>
+  address: GatewayAddress | undefined
+  draining: boolean
   /** The parts that have come of the next one. */
   building: { snapshot: number; parts: Beat[] } | undefined
 }
@@ -94,6 +105,7 @@ export class Heartbeats {
   static async open(options: HeartbeatsOptions): Promise<Heartbeats> {
     const topic = await makeTopic(options)
     const heartbeats = new Heartbeats(options, topic)
+    await heartbeats.#lookBack()
     await heartbeats.#follow()
     heartbeats.#tick()
     return heartbeats
@@ -130,6 +142,22 @@ export class Heartbeats {
     return known !== undefined && (known.holds?.has(id) ?? true)
   }
 
+  /** Where the living gateways are but this one, without those that are about to stop. */
+  get elsewhere(): GatewayAddress[] {
+    const found: GatewayAddress[] = []
+    for (const [name, { address, draining }] of this.#gateways) {
+      if (name !== this.#options.gateway && address !== undefined && !draining) found.push(address)
+    }
+    return found
+  }
+
+  /** Whether there is another gateway that a page may be served by. */
+  get hasOthers(): boolean {
+    for (const [name, { draining }] of this.#gateways)
+      if (name !== this.#options.gateway && !draining) return true
+    return false
+  }
+
   /** Whether any living gateway but this one says that it holds a broadcast. */
   isHeldElsewhere(id: BroadcastId): boolean {
     for (const [name, { holds }] of this.#gateways) {
@@ -145,6 +173,14 @@ export class Heartbeats {
       if (name !== this.#options.gateway) sum += viewers.get(id) ?? 0
     }
     return sum
+  }
+
+  /** Says at once what has changed here, as it matters to the others. */
+  sayNow(): void {
+    if (this.#closed) return
+    this.#waiting = []
+    this.#cancelTick()
+    this.#tick()
   }
 
   /** Says that this gateway stops, so that nobody waits for it. Takes a second at most, and never throws. */
@@ -184,6 +220,32 @@ export class Heartbeats {
     this.#isSending = false
     // A snapshot with a hole in it is told anew. Why it failed, readiness tells.
     if (results.some(({ status }) => status === 'rejected')) this.#waiting = []
+  }
+
+  /** Who was there before says nothing about who is alive, but whose pages may come here. */
+  async #lookBack(): Promise<void> {
+    const { log, onAddress } = this.#options
+    const { first, next } = await log.bounds(this.#topic)
+    let at = Math.max(first, next - heartbeatLimits.history) as Offset
+    while (at < next) {
+      const chunk = await this.#readPast(log, at)
+      for (const record of chunk?.records ?? []) {
+        const address = decodeBeat(record)?.address
+        if (address !== undefined) onAddress(address)
+      }
+      if (chunk === undefined || chunk.next <= at) return
+      at = chunk.next
+    }
+  }
+
+  /** @returns undefined where retention was quicker */
+  async #readPast(log: Log, at: Offset): Promise<Chunk | undefined> {
+    try {
+      return await log.read(this.#topic, at, heartbeatLimits.historyBytes)
+    } catch (error) {
+      if (error instanceof FramelogError && error.code === 'OFFSET_OUT_OF_RANGE') return undefined
+      throw error
+    }
   }
 
   async #follow(): Promise<void> {
@@ -233,12 +295,21 @@ export class Heartbeats {
     let known = this.#gateways.get(beat.gateway)
     if (known === undefined) {
       if (this.#gateways.size >= heartbeatLimits.gateways) return
-      known = { at: 0, ownBeats: 0, holds: undefined, viewers: new Map(), building: undefined }
+      known = {
+        at: 0,
+        ownBeats: 0,
+        holds: undefined,
+        viewers: new Map(),
+        address: undefined,
+        draining: false,
+        building: undefined,
+      }
       this.#gateways.set(beat.gateway, known)
       this.#gone.delete(beat.gateway)
     }
     known.at = this.#options.clock.monotonic()
     known.ownBeats = this.#ownBeats
+    this.#locate(known, beat)
     if (beat.part === 0) known.building = { snapshot: beat.snapshot, parts: [] }
     const { building } = known
     if (building?.snapshot !== beat.snapshot || building.parts.length !== beat.part) return
@@ -247,6 +318,14 @@ export class Heartbeats {
     known.holds = new Set(building.parts.flatMap(({ holds }) => holds))
     known.viewers = new Map(building.parts.flatMap(({ viewers }) => viewers))
     known.building = undefined
+  }
+
+  #locate(known: Gateway, { gateway, address, draining }: Beat): void {
+    if (address !== undefined) this.#options.onAddress(address)
+    const isSame = known.address?.url === address?.url && known.draining === draining
+    known.address = address
+    known.draining = draining
+    if (!isSame && gateway !== this.#options.gateway) this.#options.onElsewhere()
   }
 
   /** Looks who was not heard, at the moment in which that can be known. */
@@ -262,13 +341,16 @@ export class Heartbeats {
   }
 
   #lose(gateway: string, at: number): void {
-    if (!this.#gateways.delete(gateway)) return
+    const known = this.#gateways.get(gateway)
+    if (known === undefined) return
+    this.#gateways.delete(gateway)
     this.#gone.set(gateway, at)
     for (const oldest of this.#gone.keys()) {
       if (this.#gone.size <= heartbeatLimits.gateways) break
       this.#gone.delete(oldest)
     }
     this.#options.onGone(gateway)
+    if (known.address !== undefined) this.#options.onElsewhere()
   }
 }
 

@@ -20,6 +20,7 @@ export type ViewerEvent =
   | { readonly type: 'state'; readonly state: BroadcastState; readonly reason?: string }
   | { readonly type: 'gap'; readonly frames: number; readonly reason: string }
   | { readonly type: 'end'; readonly reason: string }
+  | { readonly type: 'span'; readonly first: Millis; readonly last: Millis }
 
 export class Packet {
   readonly event: ViewerEvent
@@ -36,10 +37,24 @@ export class Packet {
   }
 }
 
+/** What a viewer is sent from here on. */
+export interface Place {
+  /** The number of the seek that asked for it; 0 for what was asked for first. */
+  readonly seek: number
+  /** Whether it is what is on now, as it comes. */
+  readonly isLive: boolean
+  /** Id of the topic that offsets are of; undefined while there is none. */
+  readonly topic: string | undefined
+  /** What was asked for: frames before it are only to be decoded. */
+  readonly wanted?: Offset | undefined
+}
+
 /** A viewer's connection, as the relay sees it. */
 export interface ViewerSink {
   /** Called once, before anything is sent. */
   begin(state: BroadcastState): void
+  /** What follows is from somewhere else, or, at the end of a replay, comes as it is published. */
+  place(place: Place): void
   send(packet: Packet): void
   /** Many at once, in order: what a viewer is sent when it joins. */
   sendAll(packets: readonly Packet[]): void

@@ -5,10 +5,11 @@ import type { Log, TopicOptions } from '../log/log.ts'
 import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
 import type { BroadcastId, Micros, Millis } from '../units.ts'
+import { Addresses } from './addresses.ts'
 import { Broadcast, type BroadcastContext } from './broadcast.ts'
 import { DamageNotes, type DamageNotice } from './damage-notes.ts'
 import { Directory, type DirectoryEntry } from './directory.ts'
-import type { Snapshot } from './heartbeat-record.ts'
+import type { GatewayAddress, Snapshot } from './heartbeat-record.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { HeldBudget, type HeldLimits } from './held-frames.ts'
 import type { PublishRequest } from './holder.ts'
@@ -63,9 +64,26 @@ export interface Publishing extends Claim {
   leave(): void
 }
 
+export interface WatchRequest {
+  /** As `parsePosition` takes it. */
+  readonly from: string
+  /** Id of the topic that an offset is of; undefined for whichever is there. */
+  readonly topic?: string | undefined
+}
+
 /** A viewer's side. */
 export interface Watching {
   position(session: string, timestamp: Micros): void
+  /** It is sent nothing any more, until it seeks. */
+  pause(): void
+  /**
+   * It is sent what follows from somewhere else.
+   * @param seek names it in the place that it is told
+   * @param from as `parsePosition` takes it
+   * @param step the keyframe before or behind that position
+   * @throws FramelogError BAD_POSITION
+   */
+  seek(seek: number, from: string, step: -1 | 0 | 1): void
   /** The connection is gone. */
   leave(): void
 }
@@ -90,10 +108,15 @@ export class Relay {
   #upkeep: Upkeep | undefined
   #viewers = 0
   #closed = false
+  readonly #addresses: Addresses
+  #isDraining = false
+  /** Called where other gateways have come, or gone. */
+  onElsewhere: () => void = () => {}
 
   constructor(options: RelayOptions) {
     this.#options = options
     const { log, clock, gateway, topicOptions, publisherGrace, random } = options
+    this.#addresses = new Addresses(() => Number.parseInt(random(4), 36) / 36 ** 4)
     this.#damage = new DamageNotes(clock, notice => options.onEvent({ kind: 'damage', ...notice }))
     this.#context = {
       log,
@@ -137,6 +160,8 @@ export class Relay {
       topicName: `${topicPrefix}_gateways`,
       snapshot: () => this.#snapshot(),
       onGone: name => this.#onGone(name),
+      onAddress: address => this.#addresses.remember(address),
+      onElsewhere: () => this.onElsewhere(),
       onDamage: this.#context.onDamage,
     })
     this.#heartbeats = heartbeats
@@ -149,8 +174,37 @@ export class Relay {
     })
   }
 
-  /** @throws what the log throws where it does not answer */
+  /** Tells the other gateways where pages reach this one. */
+  announce(address: GatewayAddress): void {
+    this.#addresses.own = address
+    this.#addresses.remember(address)
+    this.#heartbeats?.sayNow()
+  }
+
+  /** Origins of other gateways that a page may go on with, in an order of its own for each call. */
+  elsewhere(): string[] {
+    return this.#addresses.forPage(this.#heartbeats?.elsewhere ?? [])
+  }
+
+  /** Whether another gateway serves this log, be it behind the same address. */
+  get hasOthers(): boolean {
+    return this.#heartbeats?.hasOthers ?? false
+  }
+
+  /** Whether pages of an origin are those of a gateway of this log, be it gone. */
+  isKnownOrigin(origin: string): boolean {
+    return this.#addresses.isKnown(origin)
+  }
+
+  /** Tells the other gateways that this one is about to stop: they send nobody here any more. */
+  drain(): void {
+    this.#isDraining = true
+    this.#heartbeats?.sayNow()
+  }
+
+  /** @throws FramelogError SHUTTING_DOWN where it is about to stop, and what the log throws where it does not answer */
   async check(): Promise<void> {
+    if (this.#isDraining) throw new FramelogError('SHUTTING_DOWN', 'The gateway is stopping')
     await this.#directory?.check()
   }
 
@@ -182,22 +236,24 @@ export class Relay {
   }
 
   /**
-   * @param from as `parsePosition` takes it
-   * @param onError called where reading fails later on
    * @throws FramelogError BAD_POSITION, TOO_MANY
    */
-  watch(id: BroadcastId, from: string, sink: ViewerSink): Watching {
+  watch(id: BroadcastId, { from, topic }: WatchRequest, sink: ViewerSink): Watching {
     const position = parsePosition(from, this.#options.clock.now())
     if (this.#viewers >= relayLimits.viewers) throw tooMany('viewers', relayLimits.viewers)
     const broadcast = this.#use(id)
     const viewer = new Viewer(sink)
     this.#viewers += 1
     let gone = false
-    broadcast.watch(viewer, position).catch((error: unknown) => {
-      viewer.fail(this.#report(id, error, 'INTERNAL'))
-    })
+    const fail = (error: unknown): void => viewer.fail(this.#report(id, error, 'INTERNAL'))
+    broadcast.watch(viewer, position, topic).catch(fail)
     return {
       position: (session, timestamp) => viewer.position(session, timestamp),
+      pause: () => viewer.pause(),
+      seek: (seek, text, step) => {
+        const to = parsePosition(text, this.#options.clock.now())
+        broadcast.seek(viewer, seek, to, step).catch(fail)
+      },
       leave: () => {
         if (gone) return
         gone = true
@@ -267,6 +323,8 @@ export class Relay {
     return {
       holds: all.filter(({ isPublishedHere }) => isPublishedHere).map(({ id }) => id),
       viewers: all.map(({ id, viewers }) => [id, viewers] as const),
+      address: this.#addresses.own,
+      draining: this.#isDraining,
     }
   }
 

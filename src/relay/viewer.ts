@@ -1,6 +1,7 @@
 /**
  * One viewer of a broadcast, as an explicit state:
- *   joining → replaying → live ⇄ skipping → closed
+ *   joining → replaying → live ⇄ skipping
+ * From each of them it may be paused, or seek, which joins anew somewhere else, and be closed.
  * A slow viewer holds up nobody and grows nothing: live frames that its connection does not take are skipped to
  * a keyframe, and it is told how many; a replay waits for it.
  */
@@ -39,6 +40,7 @@ type State =
   /** Records before `from` were sent by the replay. */
   | { readonly kind: 'live'; readonly from: Offset }
   | { readonly kind: 'skipping'; readonly frames: number; readonly gops: number }
+  | { readonly kind: 'paused' }
   | { readonly kind: 'closed' }
 
 export class Viewer {
@@ -49,6 +51,10 @@ export class Viewer {
   /** The newest one that was sent. */
   #catalog: Packet | undefined
   #ended = false
+  /** The seek that is being answered, 0 for the first position. */
+  #seek = 0
+  /** Goes up with everything that ends a replay: one that was under way sees that it is over. */
+  #turn = 0
   #shown: { session: string; timestamp: Micros } | undefined
   #first: { session: string; timestamp: Micros } | undefined
   /** The newest media time that the replay has sent, of the session that `#first` names. */
@@ -78,9 +84,32 @@ export class Viewer {
     if (this.#state.kind !== 'closed') this.#sink.begin(state)
   }
 
-  /** Sends the current GOP and goes on live. */
-  join(gop: readonly Packet[], from: Offset): void {
+  /** Sends nothing any more, until it seeks. */
+  pause(): void {
+    if (this.#state.kind !== 'closed') this.#leave({ kind: 'paused' })
+  }
+
+  /** What it is sent comes from somewhere else from now on. @param seek names it */
+  seek(seek: number): void {
     if (this.#state.kind === 'closed') return
+    this.#leave({ kind: 'joining' })
+    this.#seek = seek
+    this.#synchronized = false
+    this.#catalog = undefined
+    this.#shown = undefined
+    this.#first = undefined
+    this.#sent = undefined
+  }
+
+  /** Names what it was asked for last: where something else is asked for meanwhile, that is over. */
+  get turn(): number {
+    return this.#turn
+  }
+
+  /** Sends the current GOP and goes on live. @param topic that offsets are of */
+  join(gop: readonly Packet[], from: Offset, topic: string | undefined): void {
+    if (this.#state.kind !== 'joining') return
+    this.#sink.place({ seek: this.#seek, isLive: true, topic })
     // The keyframe goes ahead of the rest: what it takes to show a picture does not grow with the GOP.
     for (const packet of gop.slice(0, 2)) this.#send(packet)
     if (gop.length > 2) this.#sink.sendAll(gop.slice(2))
@@ -90,8 +119,10 @@ export class Viewer {
   }
 
   /** Goes on live after a replay, which sent everything before the offset. */
-  goLive(from: Offset): void {
-    if (this.#state.kind !== 'closed') this.#state = { kind: 'live', from }
+  goLive(from: Offset, topic: string): void {
+    if (this.#state.kind !== 'replaying') return
+    this.#sink.place({ seek: this.#seek, isLive: true, topic })
+    this.#state = { kind: 'live', from }
   }
 
   /** A record came live. @param catalog the newest one */
@@ -116,19 +147,29 @@ export class Viewer {
     if (this.#state.kind === 'live' || this.#state.kind === 'skipping') this.#send(packet)
   }
 
+  /** Where it is does not matter to it. */
+  tellSpan(packet: Packet): void {
+    if (this.#state.kind !== 'joining' && this.#state.kind !== 'closed') this.#sink.send(packet)
+  }
+
   /** Reads from an entry point on, no faster than the viewer plays, until it has come to the live edge. */
   async replay(log: Log, topic: Topic, point: EntryPoint, edge: LiveEdge): Promise<void> {
-    if (this.#state.kind === 'closed') return
+    if (this.#state.kind !== 'joining') return
+    const turn = this.#turn
+    const isOver = (): boolean => this.#turn !== turn
+    this.#sink.place({ seek: this.#seek, isLive: false, topic: topic.id, wanted: point.wanted })
     const onDamage = (span: Damage): void => edge.onDamage(topic, span)
     this.#state = { kind: 'replaying' }
     const stream = new RecordStream(point.floor)
     const approach = new Approach()
     let at = point.from
-    while (this.state === 'replaying') {
+    while (!isOver()) {
       let chunk: Awaited<ReturnType<Log['read']>>
       try {
         chunk = await log.read(topic, at, viewerLimits.replayChunk)
+        if (isOver()) return
       } catch (error) {
+        if (isOver()) return
         if (!(error instanceof FramelogError) || error.code !== 'OFFSET_OUT_OF_RANGE') throw error
         const { first } = await log.bounds(topic)
         if (first <= at) throw error
@@ -153,18 +194,17 @@ export class Viewer {
             await this.#give([step])
           }
         }
-        if (this.state !== 'replaying') return
+        if (isOver()) return
       }
       at = chunk.next
       if (at < chunk.end) continue
       await this.#give(approach.rest())
-      if (this.state !== 'replaying' || edge.attach(this, at)) return
+      if (isOver() || edge.attach(this, at)) return
     }
   }
 
   close(): void {
-    this.#state = { kind: 'closed' }
-    this.#wake?.()
+    this.#leave({ kind: 'closed' })
   }
 
   /** Ends the connection too. */
@@ -172,6 +212,13 @@ export class Viewer {
     if (this.#state.kind === 'closed') return
     this.close()
     this.#sink.close(error)
+  }
+
+  /** What was under way for it is over. */
+  #leave(state: State): void {
+    this.#turn += 1
+    this.#state = state
+    this.#wake?.()
   }
 
   #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
@@ -239,10 +286,11 @@ export class Viewer {
 
   /** Sends as the connection has room. */
   async #give(steps: readonly Step[]): Promise<void> {
+    const turn = this.#turn
     for (const { accepted, packet, catalog } of steps) {
       if (this.#sink.buffered > viewerLimits.replayBuffered)
         await this.#sink.drained(viewerLimits.replayBuffered / 2)
-      if (this.state !== 'replaying') return
+      if (this.#turn !== turn) return
       this.#forward(accepted, packet, catalog)
     }
   }
@@ -250,12 +298,13 @@ export class Viewer {
   /** Waits until the viewer has come near enough. */
   async #pace({ event }: Packet): Promise<void> {
     if (event.type !== 'frame') return
+    const turn = this.#turn
     const { timestamp } = event.frame
     if (this.#first?.session !== event.session) {
       this.#first = { session: event.session, timestamp }
       this.#sent = undefined
     }
-    while (this.state === 'replaying') {
+    while (this.#turn === turn) {
       const shown = this.#shown?.session === event.session ? this.#shown : this.#first
       // A viewer that has shown all it was sent waits for whatever comes, be it after a hole in the media time.
       const isStarved = this.#sent === undefined || shown.timestamp >= this.#sent
@@ -265,7 +314,7 @@ export class Viewer {
       })
       this.#wake = undefined
     }
-    this.#sent = Math.max(this.#sent ?? timestamp, timestamp) as Micros
+    if (this.#turn === turn) this.#sent = Math.max(this.#sent ?? timestamp, timestamp) as Micros
   }
 }
 

@@ -39,6 +39,11 @@ const types = {
   error: 12,
   bundle: 13,
   stall: 14,
+  gateways: 15,
+  place: 16,
+  seek: 17,
+  pause: 18,
+  span: 19,
 } as const
 
 const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16 } as const
@@ -48,6 +53,7 @@ const secret = v.pipe(v.string(), v.minLength(16), v.maxLength(128))
 const integer = v.pipe(v.number(), v.safeInteger())
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const session = v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/))
+const position = v.pipe(v.string(), v.maxLength(64))
 const broadcastState = v.picklist(['waiting', 'live', 'interrupted', 'ended'])
 
 /** What a broadcast is doing: no frames yet, on air, its publisher is gone for the moment, over. */
@@ -70,7 +76,9 @@ const schemas = {
       version: count,
       token: v.optional(shortText),
       /** `live`, `start`, `-30s`, an ISO 8601 time, or `@` and an offset. */
-      from: v.pipe(v.string(), v.maxLength(64)),
+      from: position,
+      /** Id of the topic that an offset is of, as a place told it: without it, of whichever is there. */
+      topic: v.optional(shortText),
     }),
   ]),
   /** The gateway's answer to hello. */
@@ -109,8 +117,37 @@ const schemas = {
   }),
   /** Whether the log keeps a publisher waiting: its frames are held meanwhile. */
   stall: v.looseObject({ stalled: v.boolean() }),
+  /** Other gateways of the same log that a page may go on with. */
+  gateways: v.looseObject({
+    /** Origins, in the order in which they are to be tried. */
+    urls: v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.maxLength(64)),
+    /** This one is about to stop: go on with another one now. */
+    leave: v.optional(v.boolean()),
+  }),
   /** The media time that a viewer shows: a replay runs ahead of it by no more than a window. */
   position: v.looseObject({ session, timestamp: integer }),
+  /** What a viewer is sent from here on. */
+  place: v.looseObject({
+    /** Of the seek that it answers; 0 for what hello asked for. */
+    seek: count,
+    /** Whether it is what is on now, as it comes. */
+    live: v.boolean(),
+    /** Id of the topic that offsets are of, the same on every gateway. */
+    topic: v.optional(shortText),
+    /** Frames before it are only to be decoded. */
+    offset: v.optional(count),
+  }),
+  /** A viewer goes elsewhere. */
+  seek: v.looseObject({
+    seek: count,
+    from: position,
+    /** To the keyframe before the position, or behind it. */
+    step: v.optional(v.picklist([-1, 0, 1])),
+  }),
+  /** From when to when a viewer may seek: wall clock of the gateways, milliseconds. */
+  span: v.looseObject({ first: count, last: count }),
+  /** A viewer takes nothing more until it seeks. */
+  pause: v.looseObject({}),
   ping: v.looseObject({ sent: v.number() }),
   /** `sent` as it came; the gateway's wall clock when it answered. */
   pong: v.looseObject({ sent: v.number(), time: count }),

@@ -55,7 +55,7 @@ class Gateway {
       handleProtocols: ([name]) => name ?? false,
     })
     await once(server, 'listening')
-    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
     return { gateway: new Gateway(server, next), url }
   }
 
@@ -97,7 +97,10 @@ describe('an uplink', { timeout: 20_000 }, () => {
         name => [name, () => void told.push(name)],
       ),
     )
-    const uplink = new module.Uplink({ url, resume: 'x'.repeat(32), token: undefined }, handler)
+    const uplink = new module.Uplink(
+      { page: new URL(url), path: '/', resume: 'x'.repeat(32), token: undefined },
+      handler,
+    )
     uplink.open()
     await until(() => told.includes('onSession'))
     const goOnWith = (number: number): void => {

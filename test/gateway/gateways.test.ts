@@ -1,11 +1,15 @@
 /** Several gateways on one log: what happens on one shows on all, also where one is killed, stopped or frozen. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { WebSocket } from 'ws'
+import { subprotocol } from '../../src/wire/message.ts'
 import { TestPublisher, TestViewer } from '../support/clients.ts'
 import { type Environment, type RunningGateway, startGateway } from '../support/gateway.ts'
 import { type KafkaCluster, startKafka } from '../support/kafka.ts'
@@ -53,7 +57,12 @@ describe('gateways on one Kafka', { timeout: 120_000 }, () => {
   before(async () => {
     kafka = await startKafka()
     const prefix = `test-${randomUUID().slice(0, 8)}-`
-    env = { PUBLISHER_GRACE: '3s', BOOTSTRAP_SERVERS: kafka.bootstrapServers, TOPIC_PREFIX: prefix }
+    env = {
+      PUBLISHER_GRACE: '3s',
+      DRAIN_TIME: '1s',
+      BOOTSTRAP_SERVERS: kafka.bootstrapServers,
+      TOPIC_PREFIX: prefix,
+    }
     here = await startGateway(env)
   })
   after(async () => {
@@ -112,6 +121,70 @@ describe('gateways on one Kafka', { timeout: 120_000 }, () => {
     again.publish(3)
     await shows(here, 'moved', isState('live'))
     await again.close()
+  })
+
+  it('tell their pages where else there is one, as they come and go', async () => {
+    const viewer = await TestViewer.connect(here.ws, 'told')
+    await viewer.next('welcome')
+    const there = await startGateway(env)
+    const come = await viewer.next('gateways')
+    assert.deepEqual([come.urls, come.leave], [[there.http], undefined])
+    // Whoever comes later is told with the welcome.
+    const late = await TestViewer.connect(there.ws, 'told')
+    assert.deepEqual((await late.next('gateways')).urls, [here.http])
+    await there.kill('SIGKILL')
+    assert.deepEqual((await viewer.next('gateways')).urls, [])
+    await Promise.all([viewer.close(), late.ended()])
+  })
+
+  it('send their pages on before they stop, and take none any more', async () => {
+    const there = await startGateway({ ...env, DRAIN_TIME: '1h' })
+    const viewer = await TestViewer.connect(there.ws, 'drained')
+    await viewer.next('gateways')
+    const stopped = there.kill('SIGTERM')
+    assert.deepEqual(await viewer.next('gateways'), { type: 'gateways', urls: [here.http], leave: true })
+    const ready = await fetch(`${there.http}/readyz`)
+    assert.equal(ready.status, 503)
+    assert.match(await ready.text(), /SHUTTING_DOWN/)
+    const refused = new WebSocket(`${there.ws}/api/v1/broadcasts/drained/watch`, subprotocol)
+    const [, response] = (await once(refused, 'unexpected-response')) as [unknown, IncomingMessage]
+    assert.equal(response.statusCode, 503)
+    response.resume()
+    // Nobody is sent to it.
+    const other = await TestViewer.connect(here.ws, 'drained')
+    await other.next('welcome')
+    // When its last page has gone, it does not wait any more.
+    await viewer.close()
+    await stopped
+    assert.deepEqual(
+      other.messages.filter(({ type }) => type === 'gateways'),
+      [],
+    )
+    await other.close()
+  })
+
+  it('let in the pages of each other, and of no other origin', async () => {
+    await using there = await startGateway(env)
+    const open = async (origin: string): Promise<number> => {
+      const socket = new WebSocket(`${here.ws}/api/v1/broadcasts/origin/watch`, subprotocol, { origin })
+      const status = await Promise.race([
+        once(socket, 'open').then(() => 101),
+        once(socket, 'unexpected-response').then(([, { statusCode }]) => statusCode as number),
+      ])
+      socket.on('error', () => {})
+      socket.terminate()
+      return status
+    }
+    const viewer = await TestViewer.connect(here.ws, 'origin')
+    await viewer.next('gateways')
+    assert.equal(await open(there.http), 101)
+    assert.equal(await open(`http://localhost:${there.port}`), 101)
+    assert.equal(await open('http://evil.example'), 403)
+    assert.equal(await open(`http://127.0.0.1.evil.example:${there.port}`), 403)
+    await there.kill('SIGKILL')
+    await viewer.next('gateways')
+    assert.equal(await open(there.http), 101, 'also when it is gone')
+    await viewer.close()
   })
 
   it('show what began anew under an id that was deleted, wherever it was watched before', async () => {

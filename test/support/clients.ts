@@ -98,6 +98,12 @@ export class WireClient extends EventEmitter {
     }
   }
 
+  /** Its messages were taken out: what comes next is the first. */
+  forget(): void {
+    this.messages.length = 0
+    this.#taken = 0
+  }
+
   async ended(): Promise<{ code: number; reason: string }> {
     while (this.closed === undefined) await once(this, 'change')
     return this.closed

@@ -33,21 +33,22 @@ export async function startGateway(env: Environment = {}): Promise<RunningGatewa
   const port = await new Promise<number>((resolve, reject) => {
     const onData = (data: Buffer): void => {
       output += data
-      const match = /Framelog is at http:\/\/[^/]*:(\d+)\//.exec(output)
+      const match = /Framelog is at https?:\/\/[^/]*:(\d+)\//.exec(output)
       if (match) resolve(Number(match[1]))
     }
     child.stdout?.on('data', onData)
     child.stderr?.on('data', onData)
     child.once('exit', code => reject(new Error(`the gateway ended with ${code}:\n${output}`)))
   })
+  const scheme = env.TLS_KEY === undefined ? 'http' : 'https'
   const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill(signal)
     await once(child, 'exit')
   }
   return {
-    http: `http://127.0.0.1:${port}`,
-    ws: `ws://127.0.0.1:${port}`,
+    http: `${scheme}://127.0.0.1:${port}`,
+    ws: `${scheme.replace('http', 'ws')}://127.0.0.1:${port}`,
     port,
     pid: child.pid ?? 0,
     output: () => output,

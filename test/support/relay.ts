@@ -3,7 +3,7 @@ import type { FramelogError } from '../../src/errors.ts'
 import type { Chunk, Log, LogRecord, Topic } from '../../src/log/log.ts'
 import type { Dropped } from '../../src/relay/held-frames.ts'
 import type { PublishRequest } from '../../src/relay/holder.ts'
-import type { BroadcastState, Packet, ViewerEvent, ViewerSink } from '../../src/relay/packet.ts'
+import type { BroadcastState, Packet, Place, ViewerEvent, ViewerSink } from '../../src/relay/packet.ts'
 import type { PublisherSink } from '../../src/relay/publication.ts'
 import { Relay, type RelayEvent } from '../../src/relay/relay.ts'
 import type { Offset } from '../../src/units.ts'
@@ -30,10 +30,14 @@ export class TestPublisherSink implements PublisherSink {
 export class TestViewerSink implements ViewerSink {
   readonly buffered = 0
   readonly events: ViewerEvent[] = []
+  readonly places: Place[] = []
   state: BroadcastState | undefined
   error: FramelogError | undefined
   begin(state: BroadcastState): void {
     this.state = state
+  }
+  place(place: Place): void {
+    this.places.push(place)
   }
   send({ event }: Packet): void {
     this.events.push(event)

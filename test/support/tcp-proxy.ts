@@ -7,6 +7,8 @@ export class TcpProxy implements AsyncDisposable {
   latency = 0
   /** The port that new connections go to. */
   target: number
+  /** New connections carry nothing either, as where the network is gone. */
+  isDown = false
   readonly #server: Server
   readonly #links = new Set<Link>()
 
@@ -46,7 +48,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #join(inner: Socket, outer: Socket): void {
-    const link: Link = { sockets: [inner, outer], stalled: false }
+    const link: Link = { sockets: [inner, outer], stalled: this.isDown }
     this.#links.add(link)
     for (const [from, to] of [
       [inner, outer],

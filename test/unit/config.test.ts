@@ -26,7 +26,32 @@ const sensible = (name: string): string =>
     RETENTION: '1h',
     PUBLISHER_GRACE: '1s',
     LOG_LEVEL: 'warn',
+    PUBLIC_URL: 'https://video.example.org',
+    DRAIN_TIME: '1s',
   })[name] ?? '1'
+
+describe('the address of a gateway', () => {
+  it('is an origin, and no more', () => {
+    assert.equal(
+      readConfig({ PUBLIC_URL: 'https://Video.example.org/' }).PUBLIC_URL,
+      'https://video.example.org',
+    )
+    for (const value of [
+      'video.example.org',
+      'ftp://a',
+      'https://a/b',
+      'https://u:p@a',
+      'https://a?b',
+      'https://a#b',
+    ])
+      assert.match(wrong({ PUBLIC_URL: value }), /PUBLIC_URL is .*: expected an address/, value)
+  })
+
+  it('is served by a certificate and its key, or neither', () => {
+    for (const name of ['TLS_CERTIFICATE', 'TLS_KEY'])
+      assert.equal(wrong({ [name]: '/a.pem' }), 'TLS_CERTIFICATE and TLS_KEY go together')
+  })
+})
 
 describe('a setting of the other log', () => {
   for (const [name, { only }] of Object.entries(settings)) {
@@ -48,8 +73,9 @@ describe('a setting of the other log', () => {
       })
     else if (name !== 'BOOTSTRAP_SERVERS')
       it(`${name} is for both`, () => {
-        assert.equal(wrong({ [name]: value }), '')
-        assert.equal(wrong({ BOOTSTRAP_SERVERS, [name]: value }), '')
+        const pair = name.startsWith('TLS_') ? { TLS_CERTIFICATE: value, TLS_KEY: value } : {}
+        assert.equal(wrong({ ...pair, [name]: value }), '')
+        assert.equal(wrong({ BOOTSTRAP_SERVERS, ...pair, [name]: value }), '')
       })
   }
 

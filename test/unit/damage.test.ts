@@ -42,7 +42,7 @@ describe('a broadcast some of whose records cannot be read', () => {
     publishing.catalog(testCatalog)
     const watch = (from: string): TestViewerSink => {
       const viewer = new TestViewerSink()
-      relay.watch(id, from, viewer)
+      relay.watch(id, { from }, viewer)
       return viewer
     }
     return { relay, events, sink, publishing, watch }

@@ -211,7 +211,7 @@ describe('the directory', () => {
     await there.relay.start()
     const id = broadcastId('cam')
     const viewer = new TestViewerSink()
-    there.relay.watch(id, 'live', viewer)
+    there.relay.watch(id, { from: 'live' }, viewer)
     await until(() => viewer.state === 'waiting')
     const here = relayOn(log, 'late-')
     await here.relay.start()

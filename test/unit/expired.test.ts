@@ -31,7 +31,7 @@ describe('a broadcast that is over', () => {
     const { relay, events } = relayOn(log, 'again-')
     await relay.start()
     const viewer = new TestViewerSink()
-    relay.watch(id, 'start', viewer)
+    relay.watch(id, { from: 'start' }, viewer)
     await until(() => viewer.events.some(({ type }) => type === 'end'))
     const states = events.flatMap(event => (event.kind === 'state' ? [event.state] : []))
     assert.deepEqual([states, viewer.state, viewer.numbers], [['ended'], 'ended', [0]])
@@ -51,7 +51,7 @@ describe('a broadcast that is over', () => {
       })
       await relay.start()
       const viewer = new TestViewerSink()
-      relay.watch(id, from, viewer)
+      relay.watch(id, { from }, viewer)
       await until(() => viewer.events.some(({ type }) => type === 'end'))
       assert.equal(viewer.state, 'ended')
       assert.deepEqual(

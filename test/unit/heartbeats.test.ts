@@ -7,6 +7,7 @@ import {
   decodeBeat,
   encodeGoodbye,
   encodeSnapshot,
+  type GatewayAddress,
 } from '../../src/relay/heartbeat-record.ts'
 import { Heartbeats, heartbeatLimits } from '../../src/relay/heartbeats.ts'
 import { type BroadcastId, broadcastId, millis, offset } from '../../src/units.ts'
@@ -58,6 +59,18 @@ describe('a heartbeat', () => {
     }
     assert.equal(read({ ...good, value: Buffer.from('{"startedAt":1,"holds":{}}') }), undefined)
     assert.equal(read({ ...good, headers: [['v', '2']] }), undefined)
+    for (const url of [
+      'javascript:1',
+      'http://a/b',
+      'http://u:p@a',
+      'file:///x',
+      'a',
+      '',
+      `http://${'a'.repeat(250)}`,
+    ]) {
+      const value = Buffer.from(JSON.stringify({ startedAt: 1, url }))
+      assert.equal(read({ ...good, value })?.address, undefined, url)
+    }
     assert.equal(read({ ...good, key: 'a'.repeat(beatLimits.name + 1) }), undefined)
     assert.equal(read({ ...good, value: Buffer.alloc(beatLimits.bytes + 1, ' ') }), undefined)
     const odd = read({
@@ -77,6 +90,11 @@ describe('gateways that hear each other', () => {
   /** A gateway of its own clock, that can be stopped in the middle as a process can. */
   class Peer {
     readonly clock = new FakeClock()
+    readonly addresses: string[] = []
+    /** How often it was told that where pages may go has changed. */
+    changes = 0
+    address: GatewayAddress | undefined
+    draining = false
     readonly gone: string[] = []
     readonly name: string
     holds: BroadcastId[] = []
@@ -109,14 +127,31 @@ describe('gateways that hear each other', () => {
         return log.append(topic, records)
       }
       const { create, find, bounds } = log
-      const slow = { create: create.bind(log), find: find.bind(log), bounds: bounds.bind(log), tail, append }
+      const read = log.read.bind(log)
+      const slow = {
+        create: create.bind(log),
+        find: find.bind(log),
+        bounds: bounds.bind(log),
+        read,
+        tail,
+        append,
+      }
       this.heartbeats = await Heartbeats.open({
         log: slow as unknown as Log,
         clock: this.clock,
         gateway: this.name,
         topicName,
-        snapshot: () => ({ holds: this.holds, viewers: this.viewers }),
+        snapshot: () => ({
+          holds: this.holds,
+          viewers: this.viewers,
+          address: this.address,
+          draining: this.draining,
+        }),
         onGone: name => this.gone.push(name),
+        onAddress: ({ url }) => this.addresses.push(url),
+        onElsewhere: () => {
+          this.changes += 1
+        },
         onDamage: () => {},
       })
       return this
@@ -229,6 +264,30 @@ describe('gateways that hear each other', () => {
     assert.equal(a.heartbeats.viewersElsewhere(broadcastId('cam')), 0)
     assert.equal(a.heartbeats.goneSince('b'), last)
     await close([a])
+  })
+
+  it('tell where they are, and that they are about to stop', async () => {
+    const { a, b, peers, round } = await setUp('addresses', 'a', 'b', 'c')
+    assert.deepEqual(a.heartbeats.elsewhere, [])
+    assert.equal(a.heartbeats.hasOthers, true)
+    b.address = { url: 'http://10.0.0.2:8080' }
+    await round(...peers)
+    assert.deepEqual(a.heartbeats.elsewhere, [{ url: 'http://10.0.0.2:8080' }])
+    assert.deepEqual(b.heartbeats.elsewhere, [])
+    assert.deepEqual(a.addresses, ['http://10.0.0.2:8080'])
+    const { changes } = a
+    await round(...peers)
+    assert.equal(a.changes, changes, 'nothing has changed')
+    for (const peer of peers) peer.draining = peer !== a
+    // At once, not with the next beat.
+    b.heartbeats.sayNow()
+    await until(() => a.heartbeats.elsewhere.length === 0)
+    assert.equal(a.changes, changes + 1)
+    await round(...peers)
+    assert.equal(a.heartbeats.hasOthers, false)
+    const late = await new Peer('late').open('addresses')
+    assert.deepEqual(late.addresses[0], 'http://10.0.0.2:8080', 'also what was said before its start')
+    await close([...peers, late])
   })
 
   it('are told at once by one that stops in order', async () => {

@@ -37,6 +37,7 @@ class StuckSink implements ViewerSink {
   readonly sent: Packet[] = []
   error: FramelogError | undefined
   begin(): void {}
+  place(): void {}
   send(packet: Packet): void {
     this.sent.push(packet)
     this.buffered += packet.size
@@ -115,7 +116,7 @@ describe('a viewer of a log that cannot be read', () => {
     const told = Promise.withResolvers<FramelogError>()
     const sink = new StuckSink()
     sink.close = error => told.resolve(error)
-    relay.watch(broadcastId('broken'), 'start', sink)
+    relay.watch(broadcastId('broken'), { from: 'start' }, sink)
     assert.equal((await told.promise).code, 'LOG_UNREACHABLE')
     assert.deepEqual(
       events.map(({ kind }) => kind),
@@ -166,7 +167,7 @@ describe('a viewer whose connection takes nothing', () => {
   it('is skipped to a keyframe once its connection takes again, and told how much it lost', () => {
     const [sink, writer] = [new StuckSink(), new Writer()]
     const viewer = new Viewer(sink)
-    viewer.join([], 0 as Offset)
+    viewer.join([], 0 as Offset, undefined)
     for (let n = 0; n < 60; n++) writer.deliver(viewer, n, bytes)
     assert.equal(viewer.state, 'skipping')
     const got = sink.sequences.length
@@ -182,7 +183,7 @@ describe('a viewer whose connection takes nothing', () => {
   it('is told how much it lost before it is told of the end', () => {
     const [sink, writer] = [new StuckSink(), new Writer()]
     const viewer = new Viewer(sink)
-    viewer.join([], 0 as Offset)
+    viewer.join([], 0 as Offset, undefined)
     for (let n = 0; n < 50; n++) writer.deliver(viewer, n, bytes)
     const got = sink.sequences.length
     const end = writer.write({ kind: 'end', epoch: 0 as Offset, session: 'abcd1234', reason: 'that was all' })
@@ -196,7 +197,7 @@ describe('a viewer whose connection takes nothing', () => {
   it('is told of the end that comes when its connection has just become full', () => {
     const [sink, writer] = [new StuckSink(), new Writer()]
     const viewer = new Viewer(sink)
-    viewer.join([], 0 as Offset)
+    viewer.join([], 0 as Offset, undefined)
     for (let n = 0; sink.buffered <= viewerLimits.buffered; n++) writer.deliver(viewer, n, bytes)
     assert.equal(viewer.state, 'live')
     const end = writer.write({ kind: 'end', epoch: 0 as Offset, session: 'abcd1234', reason: 'that was all' })
@@ -208,7 +209,7 @@ describe('a viewer whose connection takes nothing', () => {
   it('is given up after too many skipped GOPs', () => {
     const [sink, writer] = [new StuckSink(), new Writer()]
     const viewer = new Viewer(sink)
-    viewer.join([], 0 as Offset)
+    viewer.join([], 0 as Offset, undefined)
     for (let n = 0; n < 60 * (viewerLimits.skippedGops + 2) && sink.error === undefined; n++)
       writer.deliver(viewer, n, bytes)
     assert.equal(sink.error?.code, 'VIEWER_TOO_SLOW')

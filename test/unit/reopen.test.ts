@@ -34,7 +34,7 @@ describe('a broadcast whose reader retention has overtaken', () => {
     publishing.catalog(testCatalog)
     publishing.frame(testFrame(0))
     const viewer = new TestViewerSink()
-    relay.watch(id, 'live', viewer)
+    relay.watch(id, { from: 'live' }, viewer)
     await until(() => viewer.numbers.includes(0) && sink.acknowledged === 0)
     const looked = Promise.withResolvers<void>()
     found = looked.promise
@@ -67,7 +67,7 @@ describe('a broadcast whose reader retention has overtaken', () => {
     assert.deepEqual([viewer.error?.code, sink.error?.code], ['LOG_UNREACHABLE', 'LOG_UNREACHABLE'])
     heal()
     const other = new TestViewerSink()
-    relay.watch(id, 'live', other)
+    relay.watch(id, { from: 'live' }, other)
     await until(() => other.numbers.includes(0) || other.error !== undefined)
     assert.equal(other.error, undefined)
     await relay.close()

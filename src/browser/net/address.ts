@@ -3,12 +3,8 @@ import type { BroadcastId } from '../../units.ts'
 
 export type Role = 'publish' | 'watch'
 
-/** The gateway that served the page is the one to connect to. */
-export function socketUrl(page: URL, id: BroadcastId, role: Role): string {
-  const url = new URL(`/api/v1/broadcasts/${id}/${role}`, page)
-  url.protocol = page.protocol === 'https:' ? 'wss:' : 'ws:'
-  return url.href
-}
+/** Of a broadcast's socket, the same on all gateways. */
+export const socketPath = (id: BroadcastId, role: Role): string => `/api/v1/broadcasts/${id}/${role}`
 
 /** The access token of `#token=…`: a fragment never leaves the page, so it shows in no server's log. */
 export function tokenOf(page: URL): string | undefined {

@@ -1,10 +1,12 @@
 /**
- * A page's connection to its gateway, for as long as it is wanted: opens sockets, says hello, tells what comes,
- * and opens the next one when one is lost. Whatever a socket still says after it was left is not heard.
- *   connecting → open → waiting → connecting → … → closed
+ * A page's connection to a gateway, for as long as it is wanted: opens sockets, says hello, tells what comes, and opens
+ * the next one when one is lost, on another gateway where there is one. Whatever a socket still says after it was left
+ * is not heard.
+ *   dialing → greeting → open → dialing → … → closed
+ * A gateway that is about to stop says so: the next socket is opened before its own is left.
  */
 
-import { backOff } from '../../core/back-off.ts'
+import { Route } from '../../core/route.ts'
 import { FramelogError } from '../../errors.ts'
 import {
   decodeBundle,
@@ -14,21 +16,30 @@ import {
   type KnownMessage,
   type Message,
   type MessageOf,
-  subprotocol,
 } from '../../wire/message.ts'
 import { ClockOffset } from './clock-offset.ts'
+import { Dial } from './dial.ts'
 
 export const linkLimits = {
-  /** Milliseconds from a new socket to the gateway's welcome. */
+  /** Milliseconds from hello to the gateway's welcome: as long as its log may take. */
   welcome: 15_000,
   /** Milliseconds between two pings, and how many come quickly at first. */
-  ping: 2000,
+  ping: 1000,
   firstPing: 100,
   firstPings: 4,
-  /** Milliseconds without an answer to a ping after which the connection counts as lost. */
-  silence: 8000,
-  /** Milliseconds that a connection must have lasted for the back-off to begin anew. */
+  /**
+   * Milliseconds without a word after which the connection counts as lost. It doubles with each such loss, up to the
+   * most: where a single large frame takes that long, connecting anew would never get it through.
+   */
+  silence: 3000,
+  mostSilence: 12_000,
+  /** Milliseconds that a page that was not given a turn has to hear what came meanwhile. */
+  turn: 250,
+  /** Milliseconds that a connection must have lasted to count as good, and to forget that others fell silent. */
   settled: 5000,
+  calm: 30_000,
+  /** Milliseconds over which pages leave a gateway that is about to stop. */
+  leave: 500,
   /** Messages that are heard in one turn of the page. */
   atOnce: 12,
 } as const
@@ -46,17 +57,25 @@ export interface LinkHandler {
   hello(): MessageOf<'hello'>
   /** @param openedAt when the socket opened, on the clock of `performance.now()` */
   onWelcome(welcome: MessageOf<'welcome'>, openedAt: number): void
-  onMessage(message: Exclude<Message, { type: 'welcome' | 'ping' | 'pong' | 'error' }>): void
+  onMessage(message: Exclude<Message, { type: 'welcome' | 'ping' | 'pong' | 'error' | 'gateways' }>): void
   /** The connection is gone; the next try comes by itself. */
   onLost(problem: Problem | undefined): void
   /** The connection is gone for good: trying again cannot help. */
   onFailed(problem: Problem): void
 }
 
+/** What a link hands on. */
+export type LinkMessage = Parameters<LinkHandler['onMessage']>[0]
+
 type State =
-  | { readonly kind: 'connecting'; readonly socket: WebSocket; readonly timer: number }
-  | { readonly kind: 'open'; readonly socket: WebSocket; readonly since: number; readonly timer: number }
-  | { readonly kind: 'waiting'; readonly timer: number }
+  | { readonly kind: 'dialing' }
+  | {
+      readonly kind: 'greeting'
+      readonly socket: WebSocket
+      readonly openedAt: number
+      readonly timer: number
+    }
+  | { readonly kind: 'open'; readonly socket: WebSocket; readonly since: number }
   | { readonly kind: 'closed' }
 
 /** The page's wall clock, milliseconds, monotonic for as long as the page lives. */
@@ -64,23 +83,32 @@ export const pageClock = (): number => performance.timeOrigin + performance.now(
 
 export class Link {
   readonly clock = new ClockOffset()
-  readonly #url: string
+  readonly #route: Route
+  readonly #path: string
   readonly #handler: LinkHandler
   #state: State = { kind: 'closed' }
-  #attempt = 0
+  /** Where the next socket is looked for: there is none, or its gateway is about to stop. */
+  #dial: Dial | undefined
+  #leaving = 0
+  #pinging = 0
   #pings = 0
-  #unanswered: number | undefined
+  /** When the newest message came, and the first ping, or the hello, that was sent since. */
+  #heardAt = Number.NEGATIVE_INFINITY
+  #askedAt = 0
+  /** Connections one after the other that were lost by silence. */
+  #silences = 0
   #problem: Problem | undefined
   /** Messages that came and were not heard yet; the gateway bounds a joining viewer's GOP. */
-  readonly #backlog: { readonly socket: WebSocket; readonly part: Uint8Array; readonly openedAt: number }[] =
-    []
+  readonly #backlog: { readonly socket: WebSocket; readonly part: Uint8Array }[] = []
   readonly #turns = new MessageChannel()
   readonly #onOnline = (): void => {
-    if (this.#state.kind === 'waiting') this.#connect()
+    this.#dial?.hurry()
   }
 
-  constructor(url: string, handler: LinkHandler) {
-    this.#url = url
+  /** @param url of the page's own gateway. @param path of the socket, the same on all gateways */
+  constructor(url: URL, path: string, handler: LinkHandler) {
+    this.#route = new Route(url.origin, Math.random)
+    this.#path = path
     this.#handler = handler
     this.#turns.port1.onmessage = () => this.#hearSome()
   }
@@ -102,50 +130,64 @@ export class Link {
   open(): void {
     if (this.#state.kind !== 'closed') return
     addEventListener('online', this.#onOnline)
-    this.#connect()
+    this.#state = { kind: 'dialing' }
+    this.#look(0)
   }
 
   /** @returns false where there is no connection; the message is then not sent */
   send(message: KnownMessage): boolean {
     if (this.#state.kind !== 'open' || this.#state.socket.readyState !== WebSocket.OPEN) return false
-    this.#state.socket.send(encodeMessage(message) as Uint8Array<ArrayBuffer>)
+    give(this.#state.socket, message)
     return true
   }
 
   /** Leaves the socket for a new one, at once; what the old one still says is not heard. */
   reconnect(): void {
     if (this.#state.kind === 'closed') return
-    const left = this.#state
-    this.#connect()
-    if ('socket' in left) left.socket.close(1000)
+    this.#enter({ kind: 'dialing' })
+    this.#look(0)
   }
 
   /** Idempotent. What was sent before still leaves. */
   close(): void {
     removeEventListener('online', this.#onOnline)
-    const left = this.#enter({ kind: 'closed' })
-    if ('socket' in left) left.socket.close(1000)
+    this.#stopLooking()
+    this.#enter({ kind: 'closed' })
     this.#turns.port1.close()
   }
 
-  #connect(): void {
-    const socket = new WebSocket(this.#url, subprotocol)
-    socket.binaryType = 'arraybuffer'
-    const timer = setTimeout(() => this.#lose(socket), linkLimits.welcome)
-    this.#enter({ kind: 'connecting', socket, timer })
-    this.#problem = undefined
-    let openedAt = performance.now()
-    socket.onopen = () => {
-      openedAt = performance.now()
-      if (this.#holds(socket)) socket.send(encodeMessage(this.#handler.hello()) as Uint8Array<ArrayBuffer>)
-    }
-    socket.onmessage = event => {
-      if (this.#holds(socket)) this.#receive(socket, event.data, openedAt)
-    }
-    socket.onclose = () => this.#lose(socket)
+  /** Looks for a gateway. @param wait milliseconds before it does */
+  #look(wait: number): void {
+    this.#stopLooking()
+    this.#dial = new Dial(this.#route, this.#path, wait, socket => this.#greet(socket))
   }
 
-  #receive(socket: WebSocket, data: unknown, openedAt: number): void {
+  #stopLooking(): void {
+    clearTimeout(this.#leaving)
+    this.#dial?.close()
+    this.#dial = undefined
+  }
+
+  /** A socket is open: the one before it is left. */
+  #greet(socket: WebSocket): void {
+    const openedAt = performance.now()
+    this.#stopLooking()
+    const timer = setTimeout(() => this.#lose(socket), linkLimits.welcome)
+    this.#enter({ kind: 'greeting', socket, openedAt, timer })
+    this.#problem = undefined
+    this.#askedAt = openedAt
+    this.#heardAt = Number.NEGATIVE_INFINITY
+    this.#pings = 0
+    socket.onmessage = event => {
+      if (this.#holds(socket)) this.#receive(socket, event.data)
+    }
+    socket.onclose = () => this.#lose(socket)
+    give(socket, this.#handler.hello())
+    this.#ping(socket)
+  }
+
+  #receive(socket: WebSocket, data: unknown): void {
+    this.#heardAt = performance.now()
     let parts: readonly Uint8Array[]
     try {
       if (!(data instanceof ArrayBuffer)) throw new FramelogError('BAD_MESSAGE', 'A text message')
@@ -156,7 +198,7 @@ export class Link {
       return
     }
     const isFirst = this.#backlog.length === 0
-    for (const part of parts) this.#backlog.push({ socket, part, openedAt })
+    for (const part of parts) this.#backlog.push({ socket, part })
     if (isFirst) this.#hearSome()
   }
 
@@ -167,15 +209,15 @@ export class Link {
   #hearSome(): void {
     const some = this.#backlog.splice(0, linkLimits.atOnce)
     try {
-      for (const { socket, part, openedAt } of some) {
-        if (this.#holds(socket)) this.#hearPart(socket, part, openedAt)
+      for (const { socket, part } of some) {
+        if (this.#holds(socket)) this.#hearPart(part)
       }
     } finally {
       if (this.#backlog.length > 0) this.#turns.port2.postMessage(undefined)
     }
   }
 
-  #hearPart(socket: WebSocket, part: Uint8Array, openedAt: number): void {
+  #hearPart(part: Uint8Array): void {
     let message: Message
     try {
       message = decodeMessage(part)
@@ -183,16 +225,19 @@ export class Link {
       this.#fail(toProblem(error))
       return
     }
-    this.#hear(socket, message, openedAt)
+    this.#hear(message)
   }
 
-  #hear(socket: WebSocket, message: Message, openedAt: number): void {
+  #hear(message: Message): void {
     switch (message.type) {
       case 'welcome':
-        if (this.#state.kind === 'connecting') this.#welcome(socket, message, openedAt)
+        if (this.#state.kind === 'greeting') this.#welcome(this.#state, message)
+        return
+      case 'gateways':
+        this.#route.learn(message.urls)
+        if (message.leave === true) this.#leave()
         return
       case 'pong':
-        this.#unanswered = undefined
         this.clock.add(message.sent, pageClock(), message.time)
         return
       case 'error':
@@ -206,38 +251,59 @@ export class Link {
     }
   }
 
-  #welcome(socket: WebSocket, welcome: MessageOf<'welcome'>, openedAt: number): void {
-    this.#pings = 0
-    this.#unanswered = undefined
-    this.#enter({ kind: 'open', socket, since: performance.now(), timer: 0 })
-    this.#ping(socket)
+  #welcome({ socket, openedAt }: State & { kind: 'greeting' }, welcome: MessageOf<'welcome'>): void {
+    this.#enter({ kind: 'open', socket, since: performance.now() })
     this.#handler.onWelcome(welcome, openedAt)
   }
 
   #ping(socket: WebSocket): void {
-    if (this.#state.kind !== 'open' || this.#state.socket !== socket) return
-    const now = pageClock()
-    if (this.#unanswered !== undefined && now - this.#unanswered > linkLimits.silence) {
-      this.#lose(socket)
+    if (!this.#holds(socket)) return
+    if (this.#isSilent) {
+      // A page that was not given a turn for long hears now what came meanwhile.
+      this.#pinging = setTimeout(() => {
+        if (!this.#isSilent) this.#ping(socket)
+        else this.#fallSilent(socket)
+      }, linkLimits.turn)
       return
     }
-    this.#unanswered ??= now
-    this.send({ type: 'ping', sent: now })
+    if (this.#askedAt <= this.#heardAt) this.#askedAt = performance.now()
+    give(socket, { type: 'ping', sent: pageClock() })
     this.#pings += 1
-    const wait = this.#pings < linkLimits.firstPings ? linkLimits.firstPing : linkLimits.ping
-    const timer = setTimeout(() => this.#ping(socket), wait)
-    this.#state = { ...this.#state, timer }
+    const wait = this.#pings <= linkLimits.firstPings ? linkLimits.firstPing : linkLimits.ping
+    this.#pinging = setTimeout(() => this.#ping(socket), wait)
   }
 
-  /** A socket is over; the next one comes after the back-off. */
+  get #isSilent(): boolean {
+    const { silence, mostSilence } = linkLimits
+    const limit = Math.min(mostSilence, silence * 2 ** this.#silences)
+    return this.#askedAt > this.#heardAt && performance.now() - this.#askedAt > limit
+  }
+
+  #fallSilent(socket: WebSocket): void {
+    this.#silences += 1
+    this.#lose(socket)
+  }
+
+  /** The gateway is about to stop. */
+  #leave(): void {
+    if (this.#dial !== undefined || this.#state.kind !== 'open') return
+    clearTimeout(this.#leaving)
+    this.#leaving = setTimeout(() => {
+      this.#route.settle()
+      this.#route.moveOn(performance.now())
+      this.#look(0)
+    }, Math.random() * linkLimits.leave)
+  }
+
+  /** A socket is over; the next one comes. */
   #lose(socket: WebSocket): void {
     if (!this.#holds(socket)) return
-    const left = this.#state
-    const lasted = left.kind === 'open' ? performance.now() - left.since : 0
-    this.#attempt = lasted > linkLimits.settled ? 0 : this.#attempt + 1
-    const wait = backOff(Math.max(0, this.#attempt - 1), Math.random())
-    this.#enter({ kind: 'waiting', timer: setTimeout(() => this.#connect(), wait) })
-    socket.close()
+    const now = performance.now()
+    const lasted = this.#state.kind === 'open' ? now - this.#state.since : 0
+    if (lasted > linkLimits.settled) this.#route.settle()
+    if (lasted > linkLimits.calm) this.#silences = 0
+    this.#enter({ kind: 'dialing' })
+    if (this.#dial === undefined) this.#look(this.#route.moveOn(now))
     this.#handler.onLost(this.#problem)
   }
 
@@ -250,12 +316,19 @@ export class Link {
     return 'socket' in this.#state && this.#state.socket === socket
   }
 
-  #enter(state: State): State {
+  /** What the state before had is given up, but for a socket that goes on. */
+  #enter(state: State): void {
     const left = this.#state
-    if ('timer' in left) clearTimeout(left.timer)
     this.#state = state
-    return left
+    if ('timer' in left) clearTimeout(left.timer)
+    if (!('socket' in left) || ('socket' in state && state.socket === left.socket)) return
+    clearTimeout(this.#pinging)
+    left.socket.close(1000)
   }
+}
+
+function give(socket: WebSocket, message: KnownMessage): void {
+  socket.send(encodeMessage(message) as Uint8Array<ArrayBuffer>)
 }
 
 function toProblem(error: unknown): Problem {

@@ -2,6 +2,7 @@
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
 import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
 import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
+import { ControlBar } from './control-bar.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
 import './style.css'
@@ -46,20 +47,12 @@ function show(id: BroadcastId): void {
     names.skew,
     names.lost,
   ])
+  const under = element('div')
   frame(
     'watch',
     stage,
-    element(
-      'div',
-      { class: 'heading' },
-      element('h1', {}, id),
-      element(
-        'nav',
-        { class: 'positions', 'aria-label': words.positions },
-        position(words.live, 'live', from),
-        position(words.fromStart, 'start', from),
-      ),
-    ),
+    under,
+    element('div', { class: 'heading' }, element('h1', {}, id)),
     state.sentence,
     element('details', { class: 'panel' }, element('summary', {}, words.figures), figures.root),
   )
@@ -78,6 +71,14 @@ function show(id: BroadcastId): void {
     },
     changed,
   )
+  const controls = new ControlBar(player, page)
+  under.replaceWith(controls.root)
+  addEventListener('keydown', event => {
+    const isTyping =
+      event.target instanceof Element && event.target.matches('input, select, textarea, button, summary')
+    const isOurs = !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey
+    if (isOurs && controls.key(event)) event.preventDefault()
+  })
   observe({ player: () => player })
   addEventListener('pagehide', () => player.stop())
   // A page that comes back from the browser's memory was stopped when it was left.
@@ -88,7 +89,7 @@ function show(id: BroadcastId): void {
     setText(full, document.fullscreenElement === null ? words.fullScreen : words.leaveFullScreen)
   })
   full.hidden = document.fullscreenEnabled !== true
-  setInterval(measure, 500)
+  setInterval(measure, 250)
   player.start()
   changed()
 
@@ -96,7 +97,7 @@ function show(id: BroadcastId): void {
     const { kind } = player.state
     state.show(playerWords(player.state))
     document.body.dataset.state = kind
-    const plays = kind === 'live' || kind === 'replaying'
+    const plays = kind === 'live' || kind === 'replaying' || kind === 'paused'
     const { codecs, audio } = player.figures
     const soundOnly = codecs.length === 1 && audio.playing
     setText(notice, plays ? (soundOnly ? words.soundOnly : '') : playerWords(player.state).sentence)
@@ -116,6 +117,7 @@ function show(id: BroadcastId): void {
 
   function measure(): void {
     const seen = player.figures
+    controls.refresh(seen)
     const age = seen.lagMs === undefined ? undefined : lagWords(seen.lagMs)
     setText(lag, player.state.kind === 'live' ? (age ?? '') : '')
     figures.set(names.lag, age)
@@ -127,14 +129,4 @@ function show(id: BroadcastId): void {
     figures.set(names.skew, seen.audio.playing ? names.milliseconds(seen.audio.avSkewMs) : undefined)
     figures.set(names.lost, names.frames(seen.lost))
   }
-}
-
-function position(label: string, from: string, current: string): HTMLElement {
-  const url = new URL(page)
-  url.searchParams.set('from', from)
-  return element(
-    'a',
-    { class: 'tab', href: url.href, 'aria-current': from === current ? 'true' : undefined },
-    label,
-  )
 }

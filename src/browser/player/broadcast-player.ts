@@ -1,15 +1,24 @@
 /** Follows one broadcast through its states and over lost connections, whatever presents it. */
 import { mainTrack } from '../../media/catalog.ts'
-import type { NumberedFrame } from '../../media/frame.ts'
 import type { BroadcastId, Millis, Offset, TrackName } from '../../units.ts'
-import { type BroadcastState, type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
-import { socketUrl, tokenOf } from '../net/address.ts'
-import { Link, type Problem } from '../net/link.ts'
-import { GopOffsets, type Place } from './gop-offsets.ts'
+import { type BroadcastState, type MessageOf, protocolVersion } from '../../wire/message.ts'
+import { socketPath, tokenOf } from '../net/address.ts'
+import { Link, type LinkMessage, type Problem } from '../net/link.ts'
+import { type Aim, Course } from './course.ts'
+import type { Place } from './frame-places.ts'
 import { MediaSourcePresentation } from './mse/media-source-presentation.ts'
 import { mediaSourceClass } from './mse/source.ts'
-import type { OnPlayerChange, Player, PlayerFigures, PlayerState, SoundState, SoundWish } from './player.ts'
+import type {
+  OnPlayerChange,
+  Player,
+  PlayerFigures,
+  PlayerState,
+  SoundState,
+  SoundWish,
+  Span,
+} from './player.ts'
 import type { Presentation, PresentationMaker, Rejoin } from './presentation.ts'
+import type { TimelineMode } from './timeline.ts'
 import { WebCodecsPresentation } from './webcodecs-presentation.ts'
 
 /** How a page decodes; the first that works, in this order, where it does not matter. */
@@ -37,6 +46,7 @@ export const playerLimits = {
   /** Milliseconds without a connection after which a live viewer joins anew instead of going on. */
   goOn: 10_000,
   errors: 20,
+  rates: { least: 0.25, most: 4 },
 } as const
 
 export interface PlayerOptions {
@@ -68,12 +78,16 @@ export class BroadcastPlayer implements Player {
   #problem: Problem | undefined
   #broadcast: BroadcastState = 'waiting'
   #paced = false
+  /** The viewer wants the picture to stand still. */
+  #isPaused = false
+  /** It stands still over what is on now: going on is a replay. */
+  #isHalted = false
+  #rate = 1
+  #span: Span | undefined
+  readonly #course: Course
   #session: string | undefined
   /** Whose keyframes begin a GOP. */
   #main: TrackName | undefined
-  #offset: Offset | undefined
-  /** Of a replay. */
-  readonly #gops = new GopOffsets()
   #lostAt: number | undefined
   #joinFrom: number | undefined
   /** The gateway's clock when it welcomed this viewer. */
@@ -90,11 +104,12 @@ export class BroadcastPlayer implements Player {
     this.#options = options
     this.#onChange = onChange
     this.#sound = options.sound
+    this.#course = new Course({ from: options.from })
     this.#modes = (options.mode === undefined ? [...playerModes] : [options.mode]).filter(mode =>
       ways[mode].isThere(),
     )
     this.#present()
-    this.#link = new Link(socketUrl(options.page, options.id, 'watch'), {
+    this.#link = new Link(options.page, socketPath(options.id, 'watch'), {
       hello: () => this.#hello(),
       onWelcome: (welcome, openedAt) => this.#welcome(welcome, openedAt),
       onMessage: message => this.#receive(message),
@@ -110,15 +125,23 @@ export class BroadcastPlayer implements Player {
     return this.#state
   }
 
+  get isOver(): boolean {
+    return this.#broadcast === 'ended'
+  }
+
   get sound(): SoundState {
     return this.#presentation?.sound ?? 'none'
   }
 
   get figures(): PlayerFigures {
     const [mode = this.#options.mode ?? 'webcodecs'] = this.#modes
+    const clock = this.#course.timeAt(this.#shown())
     return {
       ...(this.#presentation?.figures(performance.now()) ?? nothing),
       mode,
+      rate: this.#rate,
+      ...(clock === undefined ? {} : { clock }),
+      ...(this.#span === undefined ? {} : { span: this.#span }),
       ...(this.#joinMs === undefined ? {} : { joinMs: this.#joinMs }),
       ...(this.#joinPhaseMs === undefined ? {} : { joinPhaseMs: this.#joinPhaseMs }),
       ...(this.#lagMs === undefined ? {} : { lagMs: this.#lagMs }),
@@ -141,6 +164,56 @@ export class BroadcastPlayer implements Player {
     this.#presentation?.setSound(wish)
   }
 
+  pause(): void {
+    if (this.#isPaused || this.#presentation === undefined) return
+    this.#isPaused = true
+    this.#presentation.setPaused(true)
+    if (this.#presentation.mode === 'live' || this.#course.isLive) this.#halt()
+    this.#update()
+  }
+
+  play(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#presentation?.setPaused(false)
+    if (this.#isHalted) {
+      const behind = this.#course.behind(this.#shown())
+      this.#go(behind === undefined ? this.#course.aim : { from: behind })
+    }
+    this.#update()
+  }
+
+  seek(from: string): void {
+    if (from === 'live') {
+      this.#isPaused = false
+      this.#rate = 1
+    }
+    this.#go({ from })
+    this.#update()
+  }
+
+  step(direction: -1 | 1): void {
+    const from = this.#course.at(this.#shown())
+    if (from === undefined) return
+    this.#isPaused = true
+    this.#presentation?.setPaused(true)
+    this.#go({ from, step: direction })
+    this.#update()
+  }
+
+  setRate(rate: number): void {
+    const { least, most } = playerLimits.rates
+    const wanted = Math.min(most, Math.max(least, rate))
+    const isLive = this.#presentation?.mode === 'live'
+    // What is on now comes no faster, and slower it is no longer that.
+    if (wanted === this.#rate || (isLive && wanted > 1)) return
+    this.#rate = wanted
+    const behind = isLive && !this.#isPaused ? this.#course.behind(this.#shown()) : undefined
+    if (behind !== undefined) this.#go({ from: behind })
+    else this.#presentation?.setRate(wanted)
+    this.#update()
+  }
+
   stop(): void {
     clearInterval(this.#timer)
     this.#link.close()
@@ -149,28 +222,26 @@ export class BroadcastPlayer implements Player {
 
   #hello(): MessageOf<'hello'> {
     const token = tokenOf(this.#options.page)
-    const from = this.#from()
-    this.#paced = from !== 'live'
+    // What comes is begun with anew, whatever the broadcast has become meanwhile.
+    if (this.#joinsAnew) this.#course.forget()
+    const place = this.#course.hello()
+    this.#paced = place.from !== 'live'
     return {
       type: 'hello',
       role: 'watch',
       version: protocolVersion,
-      from,
+      ...place,
       ...(token === undefined ? {} : { token }),
     }
   }
 
   /** After a loss it goes on where it was; a live viewer who was away for long, or too slow, joins anew. */
-  #from(): string {
-    if (this.#offset === undefined) return this.#options.from
+  get #joinsAnew(): boolean {
     const now = performance.now()
     const away = now - (this.#lostAt ?? now)
     const wantsAnew = away > playerLimits.goOn || this.#problem?.code === 'VIEWER_TOO_SLOW'
     // Whoever has seen it to its end stays there, until somebody publishes again.
-    if (this.#presentation?.mode !== 'live' || !wantsAnew || this.#over) return `@${this.#offset + 1}`
-    // What comes is begun with anew, whatever the broadcast has become meanwhile.
-    this.#offset = undefined
-    return 'live'
+    return this.#presentation?.mode === 'live' && wantsAnew && !this.#over && !this.#isPaused
   }
 
   #welcome(welcome: MessageOf<'welcome'>, openedAt: number): void {
@@ -181,39 +252,37 @@ export class BroadcastPlayer implements Player {
     this.#lostAt = undefined
     this.#broadcast = welcome.state
     this.#welcomedAt ??= welcome.time as Millis
-    if (first || this.#offset === undefined) {
-      const live = this.#options.from === 'live' && welcome.state !== 'ended'
-      this.#paced = !live
-      this.#presentation?.begin(live ? 'live' : 'replay')
+    if (first || !this.#course.hasBegun) {
+      const live = this.#course.aim.from === 'live' && welcome.state !== 'ended'
+      this.#begin(live ? 'live' : 'replay')
       // Whoever waits for a publisher joins when it comes.
       if (welcome.state !== 'waiting') this.#joinFrom ??= openedAt
     } else this.#presentation?.goOn()
+    if (this.#isHalted) this.#link.send({ type: 'pause' })
     this.#update()
   }
 
-  #receive(message: Exclude<Message, { type: 'welcome' | 'ping' | 'pong' | 'error' }>): void {
+  #receive(message: LinkMessage): void {
     switch (message.type) {
       case 'catalog':
-        this.#catalog(message)
+        if (!this.#isHalted) this.#catalog(message)
         break
-      case 'frame': {
-        const offset = message.relayed?.offset
-        // A connection that goes on begins with the GOP that it goes on in.
-        if (offset !== undefined && this.#offset !== undefined && offset <= this.#offset) return
-        this.#offset = offset ?? this.#offset
-        this.#noteGop(message.frame, offset)
-        // The first frame opens the GOP that the viewer came into.
-        if (message.relayed !== undefined && this.#welcomedAt !== undefined)
-          this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - message.relayed.time)
-        this.#presentation?.frame(message.frame)
+      case 'frame':
+        this.#frame(message)
         // A publisher that was given up for lost goes on where it was.
         if (this.#state.kind === 'ended') break
         return
-      }
+      case 'place':
+        this.#place(message)
+        break
+      case 'span':
+        this.#span = { first: message.first, last: message.last }
+        break
       case 'state':
         this.#broadcast = message.state
         break
       case 'end':
+        if (this.#isHalted || !this.#course.takes) break
         this.#over = true
         this.#presentation?.end()
         break
@@ -223,20 +292,85 @@ export class BroadcastPlayer implements Player {
     this.#update()
   }
 
+  #frame({ frame, relayed }: MessageOf<'frame'>): void {
+    if (this.#isHalted) return
+    const verdict = this.#course.frame(frame, frame.track === this.#main, relayed)
+    if (verdict === 'stale') return
+    // The first frame opens the GOP that the viewer came into.
+    if (relayed !== undefined && this.#welcomedAt !== undefined)
+      this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - relayed.time)
+    this.#presentation?.frame(verdict === 'hidden' ? { ...frame, hidden: true } : frame)
+  }
+
+  /** The gateway has come to what was asked for, or a replay to what is on now. */
+  #place(place: MessageOf<'place'>): void {
+    const isFirst = !this.#course.hasBegun
+    if (!this.#course.place(place)) return
+    const mode = place.live && this.#course.aim.from === 'live' ? 'live' : 'replay'
+    if (isFirst && this.#presentation?.mode !== mode) this.#begin(mode)
+    this.#paced = !place.live || this.#presentation?.mode === 'replay'
+  }
+
+  /** Goes where it is sent: what it has is left, but for the picture. */
+  #go(aim: Aim): void {
+    this.#isHalted = false
+    this.#over = false
+    this.#session = undefined
+    const message = this.#course.seek(aim)
+    this.#begin(aim.from === 'live' ? 'live' : 'replay')
+    if (message !== undefined) this.#link.send(message)
+    else if (this.#connection === 'open') this.#link.reconnect()
+  }
+
+  #begin(mode: TimelineMode): void {
+    this.#paced = mode === 'replay'
+    this.#presentation?.begin(mode)
+    if (mode === 'live') this.#rate = 1
+    else {
+      this.#presentation?.setRate(this.#rate)
+      this.#presentation?.setPaused(this.#isPaused)
+    }
+  }
+
+  /** Nothing more is taken of what is on now: where the picture goes on, it is a replay. */
+  #halt(): void {
+    this.#isHalted = true
+    this.#link.send({ type: 'pause' })
+  }
+
+  /** A replay that has come to what is on now goes over to it. */
+  #reachEdge(): void {
+    const presentation = this.#presentation
+    if (presentation?.mode !== 'replay' || this.#isPaused || !this.#course.isLive) return
+    const { ahead, reach } = presentation
+    if (this.#broadcast !== 'live' || ahead === undefined || ahead > reach) return
+    this.#rate = 1
+    this.#paced = false
+    presentation.goLive()
+    this.#update()
+  }
+
+  #shown(): Place | undefined {
+    const timestamp = this.#presentation?.shown
+    return timestamp === undefined || this.#session === undefined
+      ? undefined
+      : { session: this.#session, timestamp }
+  }
+
   #catalog({ session = 'unnamed', catalog }: MessageOf<'catalog'>): void {
+    if (!this.#course.begin(session)) return
     this.#over = false
     this.#main = mainTrack(catalog)?.name
     this.#joinFrom ??= performance.now()
     if (session !== this.#session) {
       this.#session = session
-      this.#offset = undefined
       // Whoever wanted to see it live, and saw its recording to the end, is live with the next publisher.
       if (
-        this.#options.from === 'live' &&
+        this.#course.aim.from === 'live' &&
         this.#presentation?.playedOut &&
         this.#presentation.mode === 'replay'
       ) {
-        this.#presentation?.begin('live')
+        this.#begin('live')
       }
     }
     this.#presentation?.catalog(session, catalog)
@@ -276,21 +410,16 @@ export class BroadcastPlayer implements Player {
   }
 
   #rejoin(how: Rejoin, place?: Place): void {
-    if (how === 'anew') this.#offset = undefined
+    if (how === 'anew') this.#course.forget()
     else if (this.#presentation?.mode === 'replay') {
-      const next = this.#gops.after(place)
-      if (next !== undefined) this.#offset = (next - 1) as Offset
+      const next = this.#course.keyframeAfter(place)
+      if (next !== undefined) this.#course.goOnBehind((next - 1) as Offset)
     }
-    this.#gops.clear()
     if (this.#connection === 'open') this.#link.reconnect()
   }
 
-  #noteGop({ track, keyframe, timestamp }: NumberedFrame, offset: Offset | undefined): void {
-    if (offset === undefined || !keyframe || track !== this.#main || this.#session === undefined) return
-    if (this.#presentation?.mode === 'replay') this.#gops.add({ session: this.#session, timestamp, offset })
-  }
-
   #painted(shownAt: number): void {
+    this.#reachEdge()
     const { shown, firstAt } = this.#presentation ?? {}
     if (this.#joinMs === undefined && firstAt !== undefined) {
       this.#joinMs = firstAt - (this.#joinFrom ?? firstAt)
@@ -306,6 +435,7 @@ export class BroadcastPlayer implements Player {
       if (position !== undefined) this.#link.send({ type: 'position', ...position })
     }
     this.#presentation?.pump()
+    this.#reachEdge()
   }
 
   #lost(problem: Problem | undefined): void {
@@ -341,6 +471,7 @@ export class BroadcastPlayer implements Player {
     if (this.#connection === 'connecting') return { kind: 'connecting', ...problem }
     if (this.#connection === 'lost') return { kind: 'reconnecting', ...problem }
     const started = this.#session !== undefined
+    if (this.#isPaused) return { kind: 'paused' }
     if (this.#presentation?.playedOut) return { kind: 'ended' }
     if (this.#presentation?.mode === 'replay' && started) return { kind: 'replaying' }
     // A recording is on its way until its first frame is here, or it turns out to have none.

@@ -14,13 +14,19 @@ export const feedLimits = {
   segments: 32,
 } as const
 
+/** A frame as it came. */
+export interface FeedFrame extends NumberedFrame {
+  /** It lies before what was asked for: it is only to be decoded, and sound not even that. */
+  readonly hidden?: boolean
+}
+
 export interface Segment {
   readonly session: string
   readonly video: VideoTrack | undefined
   readonly audio: AudioTrack | undefined
   /** Whether its media clock goes on from the segment before. */
   readonly continues: boolean
-  readonly pictures: BoundedQueue<NumberedFrame>
+  readonly pictures: BoundedQueue<FeedFrame>
   readonly sounds: BoundedQueue<NumberedFrame>
   /** The newest media time of any frame that was put in. */
   last: Micros | undefined
@@ -71,7 +77,7 @@ export class Feed {
       video: catalog.tracks.find(isVideo),
       audio: catalog.tracks.find(isAudio),
       continues: sameSession,
-      pictures: new BoundedQueue<NumberedFrame>(feedLimits.frames, ({ data }) => data.byteLength),
+      pictures: new BoundedQueue<FeedFrame>(feedLimits.frames, ({ data }) => data.byteLength),
       sounds: new BoundedQueue<NumberedFrame>(feedLimits.frames, ({ data }) => data.byteLength),
       last: undefined,
       ended: false,
@@ -83,7 +89,7 @@ export class Feed {
   }
 
   /** Frames that cannot be decoded, because one before them is missing, are left out. */
-  frame(frame: NumberedFrame): void {
+  frame(frame: FeedFrame): void {
     const segment = this.#segments.at(-1)
     if (segment === undefined) return
     if (this.#sequence !== undefined && frame.sequence > this.#sequence + 1) {
@@ -92,6 +98,7 @@ export class Feed {
     }
     this.#sequence = Math.max(this.#sequence ?? 0, frame.sequence)
     if (frame.track === segment.video?.name) this.#picture(segment, frame)
+    else if (frame.track === segment.audio?.name && frame.hidden === true) return
     else if (frame.track === segment.audio?.name && !segment.sounds.push(frame)) this.#lost += 1
     else if (frame.track !== segment.audio?.name) return
     segment.ended = false
@@ -115,7 +122,7 @@ export class Feed {
     this.#text = ''
   }
 
-  #picture(segment: Segment, frame: NumberedFrame): void {
+  #picture(segment: Segment, frame: FeedFrame): void {
     if (this.#broken && !frame.keyframe) {
       this.#lost += 1
       return

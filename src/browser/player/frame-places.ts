@@ -1,39 +1,49 @@
-/** Where in the log the GOPs begin that a replay was sent: a frame that cannot be decoded costs the rest of its own, and no more. */
-import type { Micros, Offset } from '../../units.ts'
+/** Where in the log, and when, the frames of the main track stand that came: what is shown can be told, and gone on from. */
+import type { Micros, Millis, Offset } from '../../units.ts'
 
-/** GOPs that are remembered. A replay runs 10 s ahead of what is shown. */
-const limit = 1024
+/** Frames that are remembered. A replay runs 10 s ahead of what is shown. */
+const limit = 4096
 
 export interface Place {
   readonly session: string
   readonly timestamp: Micros
 }
 
-interface Gop extends Place {
+export interface FramePlace extends Place {
   readonly offset: Offset
+  /** Timestamp of its record. */
+  readonly time: Millis
+  readonly keyframe: boolean
 }
 
-export class GopOffsets {
-  #gops: Gop[] = []
+export class FramePlaces {
+  #frames: FramePlace[] = []
 
-  /** A GOP begins. Offsets must come in ascending order. */
-  add(gop: Gop): void {
-    if (this.#gops.length === limit) this.#gops = this.#gops.slice(limit / 2)
-    this.#gops.push(gop)
+  /** Offsets must come in ascending order. */
+  add(frame: FramePlace): void {
+    if (this.#frames.length === limit) this.#frames = this.#frames.slice(limit / 2)
+    this.#frames.push(frame)
   }
 
-  /** The offset at which the GOP begins that follows a place; undefined where none is known. */
+  /** The frame that is shown at a place; undefined where none is known. */
+  at(place: Place | undefined): FramePlace | undefined {
+    return this.#frames[this.#indexOf(place)]
+  }
+
+  /** The offset of the first keyframe that follows a place; undefined where none is known. */
   after(place: Place | undefined): Offset | undefined {
-    const at =
-      place === undefined
-        ? 0
-        : this.#gops.findLastIndex(
-            ({ session, timestamp }) => session === place.session && timestamp <= place.timestamp,
-          )
-    return this.#gops[at + 1]?.offset
+    const from = place === undefined ? 0 : this.#indexOf(place)
+    return this.#frames.find(({ keyframe }, i) => keyframe && i > from)?.offset
   }
 
   clear(): void {
-    this.#gops = []
+    this.#frames = []
+  }
+
+  #indexOf(place: Place | undefined): number {
+    if (place === undefined) return -1
+    return this.#frames.findLastIndex(
+      ({ session, timestamp }) => session === place.session && timestamp <= place.timestamp,
+    )
   }
 }

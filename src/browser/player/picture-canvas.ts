@@ -50,6 +50,11 @@ export class PictureCanvas {
     return this.#times.length
   }
 
+  /** What is on the page is of somewhere else than what comes. */
+  forget(): void {
+    this.#shown = undefined
+  }
+
   /** @param picture owned by the caller */
   paint(picture: VideoFrame, now: number): void {
     const { displayWidth, displayHeight } = picture

@@ -8,6 +8,8 @@ export type PlayerState =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'live' }
   | { readonly kind: 'replaying' }
+  /** The picture stands still, as the viewer wants it. */
+  | { readonly kind: 'paused' }
   | { readonly kind: 'reconnecting'; readonly problem?: Problem }
   /** The publisher is gone for the moment. */
   | { readonly kind: 'interrupted' }
@@ -45,6 +47,12 @@ export interface PlayerFigures {
   readonly firstMediaTime?: number
   /** Milliseconds between a frame's media time and its presentation that the timeline adds to the earliest. */
   readonly bufferMs?: number
+  /** Wall clock at which the picture shown was received, by its record, milliseconds. */
+  readonly clock?: number
+  /** From when to when the broadcast can be watched, by the same clock. */
+  readonly span?: Span
+  /** Media time that passes in a unit of time. */
+  readonly rate: number
   /** Pictures painted in the last second. */
   readonly fps: number
   readonly codecs: readonly string[]
@@ -64,11 +72,28 @@ export interface PlayerFigures {
   readonly errors: readonly string[]
 }
 
+export interface Span {
+  readonly first: number
+  readonly last: number
+}
+
 export interface Player {
   readonly state: PlayerState
   readonly sound: SoundState
   readonly figures: PlayerFigures
+  /** Whether the broadcast is over: what there is does not grow. */
+  readonly isOver: boolean
   start(): void
+  /** The picture stands still. What comes meanwhile is in the log. */
+  pause(): void
+  /** Goes on where it stands. */
+  play(): void
+  /** Goes elsewhere, `live` too; a picture that stands still stands still there. @param from as `?from=` has it */
+  seek(from: string): void
+  /** To the keyframe before the picture shown, or the one behind it, and stands still there. */
+  step(direction: -1 | 1): void
+  /** @param rate media time that passes in a unit of time, 0.25 to 4. A replay that comes to the edge is live, at 1. */
+  setRate(rate: number): void
   /** To be called from a gesture where the sound is blocked. */
   setSound(wish: SoundWish): void
   /** Leaves the broadcast and gives everything back. Idempotent. */

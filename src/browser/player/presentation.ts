@@ -1,8 +1,8 @@
 /** What shows and sounds the frames of a broadcast: decoders and a canvas, or MediaSource and a video element. */
 import type { Catalog } from '../../media/catalog.ts'
-import type { NumberedFrame } from '../../media/frame.ts'
 import type { Micros } from '../../units.ts'
-import type { Place } from './gop-offsets.ts'
+import type { FeedFrame } from './feed.ts'
+import type { Place } from './frame-places.ts'
 import type { PlayerFigures, SoundState, SoundWish } from './player.ts'
 import type { TimelineMode } from './timeline.ts'
 
@@ -36,13 +36,23 @@ export interface Presentation {
   /** When the first picture was on the page, on the clock of `performance.now()`. */
   readonly firstAt: number | undefined
   figures(now: number): PresentationFigures
-  /** Everything held so far is left; what comes next is played in this mode. */
+  /** Everything held so far is left; what comes next is played in this mode. The picture stays until the next one. */
   begin(mode: TimelineMode): void
+  /** Media time that passes in a unit of time; a live picture has 1, whatever was set before it. */
+  setRate(rate: number): void
+  /** The picture stands still, or goes on; what is begun with while it stands still shows its first picture. */
+  setPaused(isPaused: boolean): void
+  /** Milliseconds of media that came and are still to be shown; undefined where that is not known. */
+  readonly ahead: number | undefined
+  /** Milliseconds from what is on now within which a replay can go over to it, and nobody sees it jump. */
+  readonly reach: number
+  /** A replay has come to what is on now: it goes on as a live picture, with what it has. */
+  goLive(): void
   /** Goes on over a new connection, which live begins with the newest GOP. */
   goOn(): void
   catalog(session: string, catalog: Catalog): void
   /** @param frame owned by the presentation from here on */
-  frame(frame: NumberedFrame): void
+  frame(frame: FeedFrame): void
   /** No frame follows, unless a catalog or a frame comes first. */
   end(): void
   /** Called a few times a second, also where the page is hidden. */
@@ -57,7 +67,10 @@ export interface Presentation {
 }
 
 /** The part of a player's figures that whoever presents knows. */
-export type PresentationFigures = Omit<PlayerFigures, 'mode' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'errors'>
+export type PresentationFigures = Omit<
+  PlayerFigures,
+  'mode' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'clock' | 'span' | 'rate' | 'errors'
+>
 
 export interface PresentationOptions {
   readonly sound: SoundWish

@@ -23,6 +23,8 @@ export class SoundLane {
   #track: AudioTrack | null | undefined
   #sound: Sound | undefined
   #decoder: SoundDecoder | undefined
+  /** Nothing is played, whatever the wish: the picture stands still, or has another pace. */
+  #isHeld = false
 
   constructor(wish: SoundWish, handler: SoundLaneHandler) {
     this.#wish = wish
@@ -36,7 +38,7 @@ export class SoundLane {
   }
 
   get isPlaying(): boolean {
-    return this.#wish !== 'off' && this.#sound?.isPlaying === true
+    return !this.#isHeld && this.#wish !== 'off' && this.#sound?.isPlaying === true
   }
 
   /** Whether the decoder has enough for now. */
@@ -63,6 +65,17 @@ export class SoundLane {
     this.#closeDecoder()
     this.#track = undefined
     this.#sound?.clear()
+  }
+
+  /** Plays nothing for a while; what comes meanwhile is passed over. */
+  hold(isHeld: boolean): void {
+    if (isHeld === this.#isHeld) return
+    this.#isHeld = isHeld
+    if (isHeld) {
+      this.#closeDecoder()
+      this.#sound?.clear()
+    }
+    this.hear()
   }
 
   /** Opens the sound card where there is something to play. Idempotent. */

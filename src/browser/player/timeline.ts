@@ -1,6 +1,6 @@
 /**
  * One timeline for picture and sound: when, on the page's clock, a moment of media time is presented.
- * Presentation time = media time + delay. Live, the delay is what nearly all frames need to be ready in time and
+ * Presentation time = media time / rate + delay. Live, the rate is 1, and the delay is what nearly all frames need to be ready in time and
  * no more; it moves so slowly that sound can follow. A replay sets it once and moves it only when it runs dry.
  * No clock of its own: every call says what time it is, in milliseconds of the page's clock.
  */
@@ -29,7 +29,11 @@ export const timelineLimits = {
 } as const
 
 export class Timeline {
-  readonly #mode: TimelineMode
+  #mode: TimelineMode
+  #rate: number
+  #isPaused: boolean
+  /** Media time at which it stands, milliseconds; undefined while it moves, or has not begun. */
+  #stoodAt: number | undefined
   readonly #arrivals: Readonly<Record<Lane, Arrivals>> = { video: new Arrivals(), audio: new Arrivals() }
   #delay: number | undefined
   #soundDelay: number | undefined
@@ -42,8 +46,11 @@ export class Timeline {
   /** Sound is heard from now on, and none of it came yet. */
   #beginsToHear = false
 
-  constructor(mode: TimelineMode) {
+  /** @param rate media time that passes in a unit of time, and whether it stands still: of a replay */
+  constructor(mode: TimelineMode, { rate = 1, isPaused = false } = {}) {
     this.#mode = mode
+    this.#rate = rate
+    this.#isPaused = isPaused
   }
 
   get mode(): TimelineMode {
@@ -71,6 +78,39 @@ export class Timeline {
     return this.#delay === undefined || earliest === undefined ? undefined : this.#delay - earliest
   }
 
+  /** Goes on at another rate from where it is. */
+  setRate(rate: number, now: number): void {
+    const media = this.mediaAt(now)
+    this.#rate = rate
+    this.#putAt(media, now)
+  }
+
+  /** Stands still, or goes on. */
+  setPaused(isPaused: boolean, now: number): void {
+    if (isPaused === this.#isPaused) return
+    const media = this.mediaAt(now)
+    this.#isPaused = isPaused
+    this.#stoodAt = isPaused && media !== undefined ? media / 1000 : undefined
+    if (!isPaused) this.#putAt(media, now)
+  }
+
+  /** A replay has come to what is on now: from here on it keeps to it. */
+  goLive(now: number): void {
+    const media = this.mediaAt(now)
+    this.#mode = 'live'
+    this.#rate = 1
+    this.#isPaused = false
+    this.#stoodAt = undefined
+    this.#arrivals.video.clear()
+    this.#arrivals.audio.clear()
+    this.#wanted = undefined
+    this.#putAt(media, now)
+    // Followed from the start: where it is, it has had its time.
+    this.#since = Number.NEGATIVE_INFINITY
+    this.#advancedAt = now
+    this.#lookedAt = now
+  }
+
   /** A new media clock, or a new connection: what was learnt of the old one counts no more. */
   reset(): void {
     this.#arrivals.video.clear()
@@ -78,6 +118,7 @@ export class Timeline {
     this.#delay = undefined
     this.#soundDelay = undefined
     this.#wanted = undefined
+    this.#stoodAt = undefined
   }
 
   /** @param lead milliseconds from handing samples over to hearing them; undefined where nobody hears them */
@@ -88,9 +129,10 @@ export class Timeline {
 
   /** A frame is decoded and could be presented now. */
   ready(lane: Lane, timestamp: Micros, now: number): void {
-    const lateness = now - timestamp / 1000
+    const lateness = now - timestamp / 1000 / this.#rate
     if (this.#mode === 'replay') {
       this.#readyInReplay(lateness)
+      if (this.#isPaused) this.#stoodAt ??= timestamp / 1000
       return
     }
     this.#arrivals[lane].add(lateness, now)
@@ -125,18 +167,26 @@ export class Timeline {
 
   /** When a moment of media time is presented; undefined until a frame came. */
   dueAt(timestamp: Micros): number | undefined {
-    return this.#delay === undefined ? undefined : timestamp / 1000 + this.#delay
+    return this.#delay === undefined ? undefined : timestamp / 1000 / this.#rate + this.#delay
   }
 
   /** The media time that is presented now. */
   mediaAt(now: number): Micros | undefined {
-    return this.#delay === undefined ? undefined : micros((now - this.#delay) * 1000)
+    if (this.#stoodAt !== undefined) return micros(this.#stoodAt * 1000)
+    return this.#delay === undefined ? undefined : micros((now - this.#delay) * this.#rate * 1000)
   }
 
   /** The media time whose sound is due now: the picture's, but for sound that is measured and not heard. */
   soundAt(now: number): Micros | undefined {
     const delay = this.#soundDelay ?? this.#delay
     return delay === undefined ? undefined : micros((now - delay) * 1000)
+  }
+
+  /** @param media time that is presented now */
+  #putAt(media: Micros | undefined, now: number): void {
+    if (media === undefined) return
+    this.#delay = now - media / 1000 / this.#rate
+    this.#soundDelay = this.#delay
   }
 
   #settle(now: number): void {
@@ -161,6 +211,7 @@ export class Timeline {
   }
 
   #readyInReplay(lateness: number): void {
+    if (this.#isPaused && this.#delay !== undefined) return
     const lead = this.#soundLead ?? 0
     if (this.#delay === undefined) this.#delay = lateness + timelineLimits.replayLead + lead
     else if (lateness + lead > this.#delay + timelineLimits.replayRefill)

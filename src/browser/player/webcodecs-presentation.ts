@@ -3,10 +3,9 @@
  * waits for the sound card, nor for a gesture.
  */
 import type { Catalog } from '../../media/catalog.ts'
-import type { NumberedFrame } from '../../media/frame.ts'
 import { type Micros, micros } from '../../units.ts'
-import { Feed, type Segment } from './feed.ts'
-import type { Place } from './gop-offsets.ts'
+import { Feed, type FeedFrame, type Segment } from './feed.ts'
+import type { Place } from './frame-places.ts'
 import { PictureCanvas } from './picture-canvas.ts'
 import { PictureDecoder } from './picture-decoder.ts'
 import { PictureQueue, pictureLimit } from './picture-queue.ts'
@@ -33,6 +32,8 @@ export const playbackLimits = {
   first: 50,
   /** Milliseconds for which sound waits for a first picture, before it is played without. */
   pictureless: 2000,
+  /** Milliseconds from what is on now at which a replay goes over to it: the timeline takes up the rest by and by. */
+  reach: 150,
   /** Milliseconds between two words to the audio thread. */
   follow: 50,
 } as const
@@ -47,6 +48,10 @@ export class WebCodecsPresentation implements Presentation {
   readonly #sound: SoundLane
   readonly #queue = new PictureQueue<VideoFrame & { readonly timestamp: Micros }>()
   #timeline = new Timeline('live')
+  #rate = 1
+  #isPaused = false
+  /** Media times of pictures that are decoded only because others need them. */
+  readonly #hidden = new Set<number>()
   #pictures: PictureDecoder | undefined
   /** No picture of the segment was painted yet; its first frame was given to the decoder then. */
   #fresh = true
@@ -146,8 +151,57 @@ export class WebCodecsPresentation implements Presentation {
   begin(mode: TimelineMode): void {
     this.#close()
     this.#feed.clear()
-    this.#timeline = new Timeline(mode)
+    if (mode === 'live') {
+      this.#rate = 1
+      this.#isPaused = false
+    }
+    this.#timeline = new Timeline(mode, { rate: this.#rate, isPaused: this.#isPaused })
+    this.#playedOut = false
+    this.#canvas.forget()
     this.#sound.leave()
+    this.#holdSound()
+  }
+
+  setRate(rate: number): void {
+    if (this.mode === 'live') return
+    this.#rate = rate
+    this.#timeline.setRate(rate, performance.now())
+    this.#holdSound()
+    this.pump()
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused
+    this.#timeline.setPaused(isPaused, performance.now())
+    this.#holdSound()
+    this.#animate()
+    this.pump()
+  }
+
+  get reach(): number {
+    return playbackLimits.reach
+  }
+
+  get ahead(): number | undefined {
+    if (this.#feed.hasNext) return Number.POSITIVE_INFINITY
+    const last = this.#feed.current?.last
+    const media = this.#timeline.mediaAt(performance.now())
+    return last === undefined || media === undefined ? undefined : (last - media) / 1000
+  }
+
+  goLive(): void {
+    if (this.mode === 'live') return
+    this.#rate = 1
+    this.#isPaused = false
+    this.#timeline.goLive(performance.now())
+    this.#holdSound()
+    this.#animate()
+    this.pump()
+  }
+
+  /** Sound is played at its own pace, or not at all. */
+  #holdSound(): void {
+    this.#sound.hold(this.#isPaused || this.#rate !== 1)
   }
 
   goOn(): void {
@@ -162,7 +216,7 @@ export class WebCodecsPresentation implements Presentation {
     if (segment !== undefined && (first || this.mode === 'live')) this.#enter(segment)
   }
 
-  frame(frame: NumberedFrame): void {
+  frame(frame: FeedFrame): void {
     this.#feed.frame(frame)
     this.#playedOut = false
     this.pump()
@@ -226,11 +280,18 @@ export class WebCodecsPresentation implements Presentation {
     const limit = this.#limit(now, playbackLimits.pictureAhead, true)
     for (let head = segment.pictures.peek(); head !== undefined; head = segment.pictures.peek()) {
       if (decoder.isFull || head.timestamp > limit) return
+      if (head.hidden === true) {
+        segment.pictures.shift()
+        this.#hidden.add(head.timestamp)
+        decoder.decode(head)
+        continue
+      }
       // The first picture is wanted soonest: nothing that came with it goes before it into the decoder's thread.
-      if (this.#fresh && decoder.inside > 0 && now - this.#freshAt < playbackLimits.first) return
-      if (this.#fresh && decoder.inside === 0) this.#freshAt = now
+      const inside = Math.max(0, decoder.inside - this.#hidden.size)
+      if (this.#fresh && inside > 0 && now - this.#freshAt < playbackLimits.first) return
+      if (this.#fresh && inside === 0) this.#freshAt = now
       // A replay's pictures wait for their time, and the queue takes only so many.
-      if (this.mode === 'replay' && decoder.inside + this.#queue.length >= pictureLimit) return
+      if (this.mode === 'replay' && inside + this.#queue.length >= pictureLimit) return
       segment.pictures.shift()
       if (head.capturedAt !== undefined) this.#capture = head.capturedAt - head.timestamp / 1000
       decoder.decode(head)
@@ -301,6 +362,11 @@ export class WebCodecsPresentation implements Presentation {
     const picture = decoded as VideoFrame & { readonly timestamp: Micros }
     const now = performance.now()
     this.#decoded += 1
+    if (this.#hidden.delete(picture.timestamp)) {
+      picture.close()
+      this.pump()
+      return
+    }
     if (this.#tells()) this.#timeline.ready('video', picture.timestamp, now)
     if (this.#fresh) {
       // The first picture at once: what is right about its moment comes with those that follow.
@@ -362,6 +428,7 @@ export class WebCodecsPresentation implements Presentation {
   #close(): void {
     this.#pictures?.close()
     this.#pictures = undefined
+    this.#hidden.clear()
     this.#queue.clear()
   }
 }

@@ -2,7 +2,7 @@
 import type { Catalog } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
 import type { BroadcastId, Millis } from '../../units.ts'
-import { resumeToken, socketUrl, tokenOf } from '../net/address.ts'
+import { resumeToken, socketPath, tokenOf } from '../net/address.ts'
 import type { Problem } from '../net/link.ts'
 import { DeviceError, openDevices } from './devices.ts'
 import type { FrameSource, FrameSourceMaker } from './frame-source.ts'
@@ -44,7 +44,12 @@ export class CameraPublisher implements Publisher {
   constructor({ id, page, mode }: PublisherOptions, onState: OnPublisherState) {
     this.#modes = mode === undefined ? publisherModes : [mode]
     this.#onState = onState
-    const options = { url: socketUrl(page, id, 'publish'), resume: resumeToken(id), token: tokenOf(page) }
+    const options = {
+      page,
+      path: socketPath(id, 'publish'),
+      resume: resumeToken(id),
+      token: tokenOf(page),
+    }
     this.#uplink = new Uplink(options, {
       onSession: () => {
         this.#hasSession = true

@@ -33,7 +33,9 @@ export interface UplinkHandler {
 }
 
 export interface UplinkOptions {
-  readonly url: string
+  readonly page: URL
+  /** Of the socket, on any gateway. */
+  readonly path: string
   readonly resume: string
   readonly token: string | undefined
 }
@@ -66,7 +68,7 @@ export class Uplink {
   constructor(options: UplinkOptions, handler: UplinkHandler) {
     this.#options = options
     this.#handler = handler
-    this.link = new Link(options.url, {
+    this.link = new Link(options.page, options.path, {
       hello: () => this.#hello(),
       onWelcome: (welcome, openedAt) => this.#welcome(welcome, openedAt),
       onMessage: message => this.#receive(message),

@@ -4,8 +4,8 @@
  *   connecting → open → waiting → connecting → … → closed
  */
 import { WebSocket } from 'ws'
-import { backOff } from '../../core/back-off.ts'
 import { BoundedQueue } from '../../core/queue.ts'
+import { Route } from '../../core/route.ts'
 import { type ErrorCode, errorKinds, FramelogError, toFramelogError } from '../../errors.ts'
 import type { Catalog } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
@@ -95,7 +95,7 @@ export class Feed {
   )
   #connection: Connection = { kind: 'closed' }
   #state: FeedState = 'connecting'
-  #attempt = 0
+  readonly #route: Route
   /** When the last connection was lost; undefined before the first was there. */
   #lostAt: number | undefined
   #welcomed = false
@@ -122,6 +122,7 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options
+    this.#route = new Route(options.url.origin, Math.random)
   }
 
   get state(): FeedState {
@@ -185,9 +186,9 @@ export class Feed {
   }
 
   #connect(): void {
-    const { url, id } = this.#options
-    const address = new URL(`/api/v1/broadcasts/${id}/watch`, url)
-    address.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+    const origin = this.#route.current
+    const address = new URL(`/api/v1/broadcasts/${this.#options.id}/watch`, origin)
+    address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
     const socket = new WebSocket(address, subprotocol, {
       perMessageDeflate: false,
       maxPayload: messageLimits.frame,
@@ -206,7 +207,7 @@ export class Feed {
     })
     socket.on('error', cause => {
       if (this.#holds(socket))
-        this.#problem ??= new FramelogError('GATEWAY_UNREACHABLE', `No gateway answers at ${url.origin}`, {
+        this.#problem ??= new FramelogError('GATEWAY_UNREACHABLE', `No gateway answers at ${origin}`, {
           cause,
         })
     })
@@ -249,6 +250,10 @@ export class Feed {
         this.#setState(message.state, message.reason)
         this.#toldEnded = message.state === 'ended'
         this.#checkOver()
+        return
+      case 'gateways':
+        this.#route.learn(message.urls)
+        if (message.leave === true) this.#goElsewhere(socket)
         return
       case 'end':
         if (this.#askAgain(socket)) return
@@ -299,6 +304,14 @@ export class Feed {
     this.#leave(socket)
     this.#connect()
     return true
+  }
+
+  /** The gateway is about to stop. */
+  #goElsewhere(socket: WebSocket): void {
+    this.#route.settle()
+    this.#route.moveOn(performance.now())
+    this.#leave(socket)
+    this.#connect()
   }
 
   #push(item: FeedItem): void {
@@ -361,15 +374,15 @@ export class Feed {
     const lasted = left.kind === 'open' ? now - left.since : 0
     const problem =
       this.#problem ??
-      new FramelogError('GATEWAY_UNREACHABLE', `The connection to ${this.#options.url.origin} is lost`)
+      new FramelogError('GATEWAY_UNREACHABLE', `The connection to ${this.#route.current} is lost`)
     this.#lostAt ??= now
     const isNew = !this.#welcomed && problem.code === 'GATEWAY_UNREACHABLE'
     if (isNew || now - this.#lostAt > feedLimits.away) {
       this.close(problem)
       return
     }
-    this.#attempt = lasted > feedLimits.settled ? 0 : this.#attempt + 1
-    const wait = backOff(Math.max(0, this.#attempt - 1), Math.random())
+    if (lasted > feedLimits.settled) this.#route.settle()
+    const wait = this.#route.moveOn(now)
     this.#enter({ kind: 'waiting', timer: setTimeout(() => this.#connect(), wait) })
     this.#setState('reconnecting', problem.message)
   }

@@ -71,6 +71,11 @@ export class Edge {
     this.#forget()
   }
 
+  /** Somebody has long begun to listen. */
+  settle(): void {
+    this.#begunAt = Number.NEGATIVE_INFINITY
+  }
+
   /** What was seen counts no more: the picture was moved, or hidden. */
   reset(now: number): void {
     this.#jumpedAt = now

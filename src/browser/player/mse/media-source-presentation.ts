@@ -4,10 +4,9 @@
  */
 import type { FramelogError } from '../../../errors.ts'
 import type { Catalog } from '../../../media/catalog.ts'
-import type { NumberedFrame } from '../../../media/frame.ts'
 import { type Micros, micros } from '../../../units.ts'
-import { Feed, type Segment } from '../feed.ts'
-import type { Place } from '../gop-offsets.ts'
+import { Feed, type FeedFrame, type Segment } from '../feed.ts'
+import type { Place } from '../frame-places.ts'
 import type { SoundState, SoundWish } from '../player.ts'
 import type {
   Presentation,
@@ -37,6 +36,11 @@ export const mseLimits = {
   breaksWithSound: 2,
   /** Microseconds by which sound may begin after its session. */
   late: 2_000_000,
+  /**
+   * Milliseconds from what is on now at which a replay goes over to it. Nearer, one that plays faster runs dry, and Chromium
+   * then wants seconds of sound before it goes on.
+   */
+  reach: 800,
   /** Milliseconds without anything to play after which a replay is said to have played all it was sent. */
   starved: 1000,
 } as const
@@ -56,8 +60,11 @@ export class MediaSourcePresentation implements Presentation {
   #source: SourceTracks | undefined
   #segment: Segment | undefined
   #tracks = ''
-  /** What playback begins with, as long as it has not. */
-  #joins: Stretch | undefined
+  /** Element time that playback begins with at the earliest, as long as it has not, microseconds. */
+  #joins: number | undefined
+  /** What came so far, or some of it, is only there to be decoded. */
+  #hasHidden = false
+  #isPaused = false
   #playedOut = false
   #breaks = 0
   #shown: { readonly stretch: Stretch; readonly timestamp: Micros } | undefined
@@ -153,6 +160,37 @@ export class MediaSourcePresentation implements Presentation {
     this.#feed.clear()
     this.#mode = mode
     this.#playedOut = false
+    this.#shown = undefined
+    if (mode === 'live') {
+      this.setRate(1)
+      this.setPaused(false)
+    }
+  }
+
+  setRate(rate: number): void {
+    this.#surface.setRate(rate)
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused
+    this.#surface.setHeld(isPaused)
+  }
+
+  get reach(): number {
+    return mseLimits.reach
+  }
+
+  get ahead(): number | undefined {
+    if (this.#feed.hasNext) return Number.POSITIVE_INFINITY
+    return this.#playhead.isJoining ? undefined : this.#left()
+  }
+
+  goLive(): void {
+    if (this.#mode === 'live') return
+    this.#mode = 'live'
+    this.setRate(1)
+    this.setPaused(false)
+    this.#playhead.goLive()
   }
 
   goOn(): void {
@@ -169,7 +207,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#drain()
   }
 
-  frame(frame: NumberedFrame): void {
+  frame(frame: FeedFrame): void {
     this.#feed.frame(frame)
     this.#revive()
     this.#drain()
@@ -312,10 +350,11 @@ export class MediaSourcePresentation implements Presentation {
     this.#segment = undefined
     this.#stretches.clear()
     this.#joins = undefined
+    this.#hasHidden = false
     this.#playhead.close()
   }
 
-  #append(kind: Kind, segment: Segment, frame: NumberedFrame): void {
+  #append(kind: Kind, segment: Segment, frame: FeedFrame): void {
     if (kind === 'audio' && this.#missing.isGivenUp) {
       // With the next source it is heard again.
       if (this.#missing.isBack(performance.now())) this.#rejoin('anew')
@@ -324,7 +363,11 @@ export class MediaSourcePresentation implements Presentation {
     const { currentTime } = this.#surface.element
     const after = this.#stretches.newest === undefined ? mseLimits.lead : currentTime * 1_000_000
     const stretch = this.#stretches.place(kind, frame, segment.session, after)
-    if (this.#playhead.isJoining) this.#joins ??= stretch
+    if (this.#playhead.isJoining && frame.hidden !== true) {
+      // What is hidden is in front of what was asked for.
+      const begins = this.#hasHidden ? stretch.base + frame.timestamp : stretch.from
+      this.#joins = Math.min(this.#joins ?? begins, begins)
+    } else if (frame.hidden === true) this.#hasHidden = true
     if (frame.capturedAt !== undefined && kind === 'video')
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
     if (kind === 'audio') this.#fillBefore(frame.timestamp + stretch.base, stretch)
@@ -353,7 +396,7 @@ export class MediaSourcePresentation implements Presentation {
     }
     this.pump()
     this.#playhead.overHoles(now)
-    if (this.#mode === 'live' && !document.hidden) {
+    if (this.#mode === 'live' && !document.hidden && !this.#isPaused) {
       this.#playhead.chase(now)
       this.#playhead.restart(this.#left(), now)
     }
@@ -361,9 +404,12 @@ export class MediaSourcePresentation implements Presentation {
 
   #beginPlaying(isAll: boolean): void {
     const ends = Object.values(this.#source?.ends ?? {})
-    const from = this.#joins?.from ?? 0
+    const from = this.#joins ?? 0
+    // Until what was asked for has come, there is nothing to begin with.
+    if (this.#hasHidden && this.#joins === undefined) return
     if (!this.#playhead.begin({ isLive: this.#mode === 'live', from, ends }, isAll)) return
     this.#joins = undefined
+    this.#hasHidden = false
     this.#surface.play()
   }
 
@@ -396,7 +442,7 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   #visibilityChanged(): void {
-    if (document.hidden) this.#playhead.hide()
+    if (document.hidden && this.#mode === 'live') this.#playhead.hide()
     if (document.hidden || this.#source === undefined || this.#playhead.isJoining) return
     this.#surface.play()
     this.#playhead.shownAgain(this.#left(), this.#mode === 'live')

@@ -103,6 +103,12 @@ export class Playhead {
       this.#edge.see(left, now)
   }
 
+  /** What was played has come to the edge: it is kept to from now on, without a jump where there need be none. */
+  goLive(): void {
+    this.#edge.reset(performance.now())
+    this.#edge.settle()
+  }
+
   /** What was seen counts no more. */
   reset(): void {
     this.#edge.reset(performance.now())

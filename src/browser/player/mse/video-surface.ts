@@ -24,6 +24,7 @@ export class VideoSurface {
   /** Sound behind its picture, negative ahead; a slow mean. */
   #skew: number | undefined
   #stopped = false
+  #isHeld = false
 
   /** @param label what a screen reader says of it */
   constructor(label: string, wish: SoundWish, handler: VideoSurfaceHandler) {
@@ -82,10 +83,24 @@ export class VideoSurface {
     this.play()
   }
 
+  /** The picture stands still, whatever is there to be played. */
+  setHeld(isHeld: boolean): void {
+    if (isHeld === this.#isHeld) return
+    this.#isHeld = isHeld
+    if (isHeld) this.element.pause()
+    else this.play()
+  }
+
+  /** Also of what the element loads next. */
+  setRate(rate: number): void {
+    this.element.defaultPlaybackRate = rate
+    this.element.playbackRate = rate
+  }
+
   /** Without sound where the browser wants a gesture for it: the picture waits for nobody. */
   play(): void {
     // An element that has ended would begin anew.
-    if (this.#stopped || this.element.ended) return
+    if (this.#stopped || this.#isHeld || this.element.ended) return
     this.element.play().catch((error: unknown) => {
       const isRefused = error instanceof DOMException && error.name === 'NotAllowedError'
       if (!isRefused || this.element.muted || this.#stopped) return

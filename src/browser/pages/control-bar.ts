@@ -1,0 +1,202 @@
+/** Under the picture: play and pause, keyframe by keyframe, how fast, where in time, and back to what is on now. */
+import type { Player, PlayerFigures } from '../player/player.ts'
+import { clockWords, text } from '../text.ts'
+import { button, element, setText } from './dom.ts'
+
+const words = text.controls
+
+export const controlLimits = {
+  /** Milliseconds between two seeks while the slider is dragged. */
+  drag: 250,
+  /** Milliseconds that an arrow key goes. */
+  key: 10_000,
+} as const
+
+export const rates = [0.5, 1, 1.5, 2, 4] as const
+
+export class ControlBar {
+  readonly root: HTMLElement
+  readonly #player: Player
+  readonly #page: URL
+  readonly #toggle: HTMLButtonElement
+  readonly #slider: HTMLInputElement
+  readonly #bubble = element('output', { class: 'bubble', hidden: true, 'aria-hidden': 'true' })
+  readonly #clock = element('time', { class: 'clock' })
+  readonly #rate: HTMLSelectElement
+  readonly #live: HTMLButtonElement
+  readonly #copy: HTMLButtonElement
+  /** The newest figures, and when the span in them came, on the clock of `performance.now()`. */
+  #figures: PlayerFigures | undefined
+  #spanAt = 0
+  /** Where the slider is dragged to; and the seek that is still to come of it. */
+  #dragged: number | undefined
+  #seeking: number | undefined
+  #soughtAt = Number.NEGATIVE_INFINITY
+
+  constructor(player: Player, page: URL) {
+    this.#player = player
+    this.#page = page
+    this.#toggle = button(words.pause, 'plain', () => this.#togglePlaying())
+    this.#slider = element('input', {
+      type: 'range',
+      class: 'timeline',
+      min: 0,
+      max: 1,
+      step: 1,
+      'aria-label': words.timeline,
+      disabled: true,
+    })
+    this.#rate = element(
+      'select',
+      { class: 'rate', 'aria-label': words.rate },
+      ...rates.map(rate => element('option', { value: rate, selected: rate === 1 }, words.times(rate))),
+    )
+    this.#live = button(words.live, 'plain', () => player.seek('live'))
+    this.#copy = button(words.copy, 'plain', () => void this.#copyLink())
+    const back = button(words.keyframeBack, 'plain', () => player.step(-1))
+    const on = button(words.keyframeOn, 'plain', () => player.step(1))
+    for (const [node, label] of [
+      [back, words.keyframeBackLabel],
+      [on, words.keyframeOnLabel],
+    ] as const) {
+      node.ariaLabel = label
+      node.title = label
+    }
+    this.#listen()
+    this.root = element(
+      'div',
+      { class: 'playback', role: 'group', 'aria-label': words.label },
+      element('div', { class: 'line' }, this.#slider, this.#bubble),
+      element(
+        'div',
+        { class: 'row' },
+        this.#toggle,
+        back,
+        on,
+        button(words.start, 'plain', () => player.seek('start')),
+        this.#live,
+        this.#clock,
+        element('span', { class: 'space' }),
+        this.#rate,
+        this.#copy,
+      ),
+    )
+  }
+
+  /** To be called a few times a second. */
+  refresh(figures: PlayerFigures): void {
+    const { span, clock, rate } = figures
+    if (span?.last !== this.#figures?.span?.last) this.#spanAt = performance.now()
+    const { kind } = this.#player.state
+    setText(this.#toggle, kind === 'paused' ? words.play : words.pause)
+    this.#live.ariaPressed = String(kind === 'live')
+    if (rate !== this.#figures?.rate) this.#rate.value = String(rate)
+    this.#figures = figures
+    this.#slider.disabled = span === undefined
+    if (span !== undefined) {
+      this.#slider.min = String(span.first)
+      this.#slider.max = String(this.#last(span.last))
+    }
+    const at = this.#dragged ?? clock
+    if (at === undefined) return
+    if (this.#dragged === undefined) this.#slider.value = String(at)
+    const inWords = clockWords(at)
+    setText(this.#clock, inWords)
+    this.#clock.dateTime = new Date(at).toISOString()
+    this.#slider.setAttribute('aria-valuetext', inWords)
+  }
+
+  /** Keys of the whole page. @returns whether it was one */
+  key({ key }: KeyboardEvent): boolean {
+    switch (key) {
+      case ' ':
+      case 'k':
+        this.#togglePlaying()
+        return true
+      case 'ArrowLeft':
+      case 'ArrowRight': {
+        const clock = this.#figures?.clock
+        if (clock !== undefined)
+          this.#goTo(clock + (key === 'ArrowLeft' ? -controlLimits.key : controlLimits.key))
+        return true
+      }
+      case ',':
+      case '.':
+        this.#player.step(key === ',' ? -1 : 1)
+        return true
+      case 'l':
+        this.#player.seek('live')
+        return true
+      default:
+        return false
+    }
+  }
+
+  #listen(): void {
+    this.#slider.addEventListener('input', () => this.#drag(Number(this.#slider.value)))
+    this.#slider.addEventListener('change', () => {
+      clearTimeout(this.#seeking)
+      this.#dragged = undefined
+      this.#goTo(Number(this.#slider.value))
+    })
+    this.#slider.addEventListener('pointermove', event => this.#point(event))
+    this.#slider.addEventListener('pointerleave', () => {
+      this.#bubble.hidden = true
+    })
+    this.#rate.addEventListener('change', () => this.#player.setRate(Number(this.#rate.value)))
+  }
+
+  #togglePlaying(): void {
+    if (this.#player.state.kind === 'paused') this.#player.play()
+    else this.#player.pause()
+  }
+
+  /** A picture now and then while the slider moves. */
+  #drag(to: number): void {
+    this.#dragged = to
+    clearTimeout(this.#seeking)
+    const wait = Math.max(0, this.#soughtAt + controlLimits.drag - performance.now())
+    this.#seeking = setTimeout(() => this.#goTo(to), wait)
+  }
+
+  /** @param time wall clock, milliseconds; at the end of what there is, it is live */
+  #goTo(time: number): void {
+    this.#soughtAt = performance.now()
+    const span = this.#figures?.span
+    if (span !== undefined && time >= this.#last(span.last) - 500) this.#player.seek('live')
+    else this.#player.seek(new Date(Math.max(time, span?.first ?? 0)).toISOString())
+  }
+
+  /** On air, time goes on between two words of the gateway about it. */
+  #last(last: number): number {
+    return this.#player.isOver ? last : last + performance.now() - this.#spanAt
+  }
+
+  /** The clock under the pointer. */
+  #point({ clientX }: PointerEvent): void {
+    const { left, width } = this.#slider.getBoundingClientRect()
+    const span = this.#figures?.span
+    if (span === undefined || width <= 0) return
+    const share = Math.min(1, Math.max(0, (clientX - left) / width))
+    const last = this.#last(span.last)
+    setText(this.#bubble, clockWords(span.first + share * (last - span.first)))
+    this.#bubble.style.left = `${share * 100}%`
+    this.#bubble.hidden = false
+  }
+
+  async #copyLink(): Promise<void> {
+    const clock = this.#figures?.clock
+    if (clock === undefined) return
+    const url = new URL(this.#page)
+    url.searchParams.set('from', new Date(clock).toISOString())
+    try {
+      await navigator.clipboard.writeText(url.href)
+      setText(this.#copy, words.copied)
+    } catch {
+      // The address bar can be copied by hand.
+      history.replaceState(null, '', url)
+      setText(this.#copy, words.inAddress)
+    }
+    setTimeout(() => setText(this.#copy, words.copy), 2000)
+  }
+}

@@ -1,0 +1,75 @@
+/** Tells viewers from when to when a broadcast can be watched: what their timelines show. */
+import type { Clock } from '../core/clock.ts'
+import type { Log, Topic } from '../log/log.ts'
+import type { Millis, Offset } from '../units.ts'
+import { Packet } from './packet.ts'
+
+export const spanLimits = {
+  /** Milliseconds between two looks, and before the first one for whoever comes. */
+  every: 10_000,
+  first: 200,
+} as const
+
+export interface SpanHost {
+  topic(): Topic | undefined
+  /** Timestamp of the newest record that counts. */
+  newest(): Millis | undefined
+  isWatched(): boolean
+  tell(packet: Packet): void
+}
+
+export class SpanNews {
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #host: SpanHost
+  /** When the oldest record was written: nothing is read again where retention has taken nothing. */
+  #oldest: { readonly topic: string; readonly offset: Offset; readonly time: Millis } | undefined
+  /** Of the next look, on the monotonic clock. */
+  #at: number | undefined
+  #cancel: () => void = () => {}
+
+  constructor(log: Log, clock: Clock, host: SpanHost) {
+    this.#log = log
+    this.#clock = clock
+    this.#host = host
+  }
+
+  /** Somebody new watches. */
+  want(): void {
+    this.#lookIn(spanLimits.first)
+  }
+
+  close(): void {
+    this.#cancel()
+    this.#at = undefined
+  }
+
+  #lookIn(wait: number): void {
+    const at = this.#clock.monotonic() + wait
+    if (!this.#host.isWatched() || (this.#at !== undefined && this.#at <= at)) return
+    this.#cancel()
+    this.#at = at
+    this.#cancel = this.#clock.after(wait, () => {
+      this.#at = undefined
+      // Whoever seeks hears what is wrong; a timeline can do without.
+      this.#look().catch(() => {})
+      this.#lookIn(spanLimits.every)
+    })
+  }
+
+  async #look(): Promise<void> {
+    const topic = this.#host.topic()
+    if (topic === undefined) return
+    const { first, next } = await this.#log.bounds(topic)
+    const newest = this.#host.newest()
+    if (newest === undefined || first >= next) return
+    if (this.#oldest?.topic !== topic.id || this.#oldest.offset !== first) {
+      const { records } = await this.#log.read(topic, first, 1)
+      const [record] = records
+      if (record === undefined) return
+      this.#oldest = { topic: topic.id, offset: first, time: record.timestamp }
+    }
+    const { time } = this.#oldest
+    this.#host.tell(new Packet({ type: 'span', first: time, last: Math.max(newest, time) as Millis }))
+  }
+}
