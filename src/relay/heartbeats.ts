@@ -350,7 +350,7 @@ export class Heartbeats {
       this.#gone.delete(oldest)
     }
     this.#options.onGone(gateway)
-    if (known.address !== undefined) this.#options.onElsewhere()
+    if (known.address !== undefined && !known.draining) this.#options.onElsewhere()
   }
 }
 

@@ -206,7 +206,7 @@ function broadcasts(start: () => Promise<RunningGateway>): void {
     const session = first.welcome?.session ?? ''
     const again = await TestPublisher.connect(gateway.ws, 'claimed', { session })
     const back = await TestViewer.connect(gateway.ws, 'claimed', `@${relayed.offset + 1}`)
-    await back.next('state')
+    await back.next('place')
     again.publish(31)
     await back.frame(60)
     assert.deepEqual(back.sequences, range(0, 61))
