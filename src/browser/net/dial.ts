@@ -1,13 +1,16 @@
 /**
- * Opens one socket to whichever gateway of a route answers first: another try is made beside those that take long, as a
- * network that was cut may be back at any moment, and nobody else repeats a lost request to connect for seconds.
+ * Opens one socket to whichever gateway of a route answers first. One that takes long is given up for another try, as a
+ * network that was cut may be back at any moment, and nobody else repeats a lost request to connect for seconds; where there
+ * are several gateways they are tried beside each other. To one address browsers open one socket at a time (RFC 6455
+ * section 4.1), so a further one beside it would only wait.
  */
 import type { Route } from '../../core/route.ts'
 import { subprotocol } from '../../wire/message.ts'
 
 export const dialLimits = {
-  /** Milliseconds until another try is made beside those under way: soon after a loss, and otherwise. */
+  /** Milliseconds until another try is made: soon after a loss, but no less than so many round trips, and otherwise. */
   eager: 600,
+  roundTrips: 6,
   patient: 4000,
   /** Tries that are under way at a time; the oldest gives way. */
   tries: 5,
@@ -17,15 +20,24 @@ export class Dial {
   readonly #route: Route
   readonly #path: string
   readonly #onOpen: (socket: WebSocket) => void
-  readonly #tries = new Set<WebSocket>()
+  readonly #eager: number
+  /** By the gateway that is tried. */
+  readonly #tries = new Map<string, WebSocket>()
   #timer = 0
 
   /**
    * @param path of the socket, on whichever gateway
    * @param wait milliseconds before the first try
+   * @param roundTrip to the gateways, milliseconds, where that is known
    * @param onOpen called once; the socket is the receiver's from then on
    */
-  constructor(route: Route, path: string, wait: number, onOpen: (socket: WebSocket) => void) {
+  constructor(
+    route: Route,
+    path: string,
+    { wait, roundTrip = 0 }: { wait: number; roundTrip?: number | undefined },
+    onOpen: (socket: WebSocket) => void,
+  ) {
+    this.#eager = Math.min(dialLimits.patient, Math.max(dialLimits.eager, dialLimits.roundTrips * roundTrip))
     this.#route = route
     this.#path = path
     this.#onOpen = onOpen
@@ -39,39 +51,45 @@ export class Dial {
 
   close(): void {
     clearTimeout(this.#timer)
-    for (const socket of this.#tries) abandon(socket)
+    for (const socket of this.#tries.values()) abandon(socket)
     this.#tries.clear()
   }
 
   #try(): void {
     clearTimeout(this.#timer)
-    const url = new URL(this.#path, this.#route.current)
+    const origin = this.#route.current
+    this.#giveUp(origin)
+    const url = new URL(this.#path, origin)
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     const socket = new WebSocket(url, subprotocol)
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {
-      this.#tries.delete(socket)
+      this.#tries.delete(origin)
       this.close()
       this.#onOpen(socket)
     }
-    socket.onclose = () => this.#failed(socket)
-    this.#tries.add(socket)
-    const wait = this.#route.isEager(performance.now()) ? dialLimits.eager : dialLimits.patient
+    socket.onclose = () => this.#failed(origin)
+    this.#tries.set(origin, socket)
+    const wait = this.#route.isEager(performance.now()) ? this.#eager : dialLimits.patient
     this.#timer = setTimeout(() => this.#tryBeside(), wait)
   }
 
   #tryBeside(): void {
     this.#route.moveOn(performance.now())
-    const [oldest] = this.#tries
-    if (oldest !== undefined && this.#tries.size >= dialLimits.tries) {
-      this.#tries.delete(oldest)
-      abandon(oldest)
-    }
+    const [oldest] = this.#tries.keys()
+    if (oldest !== undefined && this.#tries.size >= dialLimits.tries) this.#giveUp(oldest)
     this.#try()
   }
 
-  #failed(socket: WebSocket): void {
-    if (!this.#tries.delete(socket) || this.#tries.size > 0) return
+  #giveUp(origin: string): void {
+    const socket = this.#tries.get(origin)
+    this.#tries.delete(origin)
+    if (socket !== undefined) abandon(socket)
+  }
+
+  #failed(origin: string): void {
+    this.#tries.delete(origin)
+    if (this.#tries.size > 0) return
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#try(), this.#route.moveOn(performance.now()))
   }

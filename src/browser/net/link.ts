@@ -28,16 +28,16 @@ export const linkLimits = {
   firstPing: 100,
   firstPings: 4,
   /**
-   * Milliseconds without a word after which the connection counts as lost. It doubles with each such loss, up to the
-   * most: where a single large frame takes that long, connecting anew would never get it through.
+   * Milliseconds without a word after which the connection counts as lost. It doubles with each such loss of a connection
+   * that has just begun, up to the most: where a single large frame takes that long, connecting anew would never get it
+   * through.
    */
   silence: 3000,
   mostSilence: 12_000,
   /** Milliseconds that a page that was not given a turn has to hear what came meanwhile. */
   turn: 250,
-  /** Milliseconds that a connection must have lasted to count as good, and to forget that others fell silent. */
+  /** Milliseconds that a connection must have lasted to count as good. */
   settled: 5000,
-  calm: 30_000,
   /** Milliseconds over which pages leave a gateway that is about to stop. */
   leave: 500,
   /** Messages that are heard in one turn of the page. */
@@ -159,7 +159,8 @@ export class Link {
   /** Looks for a gateway. @param wait milliseconds before it does */
   #look(wait: number): void {
     this.#stopLooking()
-    this.#dial = new Dial(this.#route, this.#path, wait, socket => this.#greet(socket))
+    const { roundTrip } = this.clock
+    this.#dial = new Dial(this.#route, this.#path, { wait, roundTrip }, socket => this.#greet(socket))
   }
 
   #stopLooking(): void {
@@ -262,7 +263,7 @@ export class Link {
       // A page that was not given a turn for long hears now what came meanwhile.
       this.#pinging = setTimeout(() => {
         if (!this.#isSilent) this.#ping(socket)
-        else this.#fallSilent(socket)
+        else this.#lose(socket, true)
       }, linkLimits.turn)
       return
     }
@@ -275,13 +276,10 @@ export class Link {
 
   get #isSilent(): boolean {
     const { silence, mostSilence } = linkLimits
-    const limit = Math.min(mostSilence, silence * 2 ** this.#silences)
+    const isSettled =
+      this.#state.kind === 'open' && performance.now() - this.#state.since > linkLimits.settled
+    const limit = isSettled ? silence : Math.min(mostSilence, silence * 2 ** this.#silences)
     return this.#askedAt > this.#heardAt && performance.now() - this.#askedAt > limit
-  }
-
-  #fallSilent(socket: WebSocket): void {
-    this.#silences += 1
-    this.#lose(socket)
   }
 
   /** The gateway is about to stop. */
@@ -296,12 +294,14 @@ export class Link {
   }
 
   /** A socket is over; the next one comes. */
-  #lose(socket: WebSocket): void {
+  #lose(socket: WebSocket, isSilent = false): void {
     if (!this.#holds(socket)) return
     const now = performance.now()
     const lasted = this.#state.kind === 'open' ? now - this.#state.since : 0
-    if (lasted > linkLimits.settled) this.#route.settle()
-    if (lasted > linkLimits.calm) this.#silences = 0
+    if (lasted > linkLimits.settled) {
+      this.#route.settle()
+      this.#silences = isSilent ? 1 : 0
+    } else if (isSilent) this.#silences += 1
     this.#enter({ kind: 'dialing' })
     if (this.#dial === undefined) this.#look(this.#route.moveOn(now))
     this.#handler.onLost(this.#problem)
