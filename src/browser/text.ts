@@ -38,6 +38,8 @@ export const text = {
     replayLabel: 'Your broadcast as viewers see it',
     id: 'Broadcast',
     idHint: 'a-z, 0-9 and “-”, up to 63 characters',
+    name: 'Title',
+    nameHint: 'What viewers see in the list',
     idWrong: 'Use 1 to 63 of a-z, 0-9 and “-”, beginning with a letter or digit.',
     start: 'Start',
     stop: 'Stop',
@@ -60,6 +62,7 @@ export const text = {
   },
   controls: {
     label: 'Playback',
+    offAir: 'Off air',
     timeline: 'Time',
     play: 'Play',
     pause: 'Pause',

@@ -10,6 +10,7 @@ const answer = v.object({
       startedAt: v.number(),
       updatedAt: v.number(),
       viewers: v.number(),
+      title: v.optional(v.string()),
     }),
   ),
 })
@@ -24,14 +25,15 @@ export async function list({ url, json }: { url: string; json?: boolean }): Prom
     process.stdout.write(`No broadcasts yet. Start one: ${new URL('/static/index.html', url)}\n`)
     return
   }
-  const rows = broadcasts.map(({ id, state, startedAt, viewers }) => [
+  const rows = broadcasts.map(({ id, state, startedAt, viewers, title = '' }) => [
     id,
     state,
     new Date(startedAt).toISOString().replace(/\.\d+Z$/, 'Z'),
     String(viewers),
+    title.replaceAll(/\p{Cc}/gu, ' '),
   ])
-  const table = [['BROADCAST', 'STATE', 'STARTED', 'VIEWERS'], ...rows]
-  const widths = [0, 1, 2, 3].map(column => Math.max(...table.map(row => row[column]?.length ?? 0)))
+  const table = [['BROADCAST', 'STATE', 'STARTED', 'VIEWERS', 'TITLE'], ...rows]
+  const widths = [0, 1, 2, 3, 4].map(column => Math.max(...table.map(row => row[column]?.length ?? 0)))
   for (const row of table)
     process.stdout.write(
       `${row

@@ -101,6 +101,7 @@ function encoded(packet: Packet): Uint8Array {
 }
 
 function toMessage(event: ViewerEvent): KnownMessage {
+  if (event.type === 'span') return { ...event, gaps: event.gaps.map(([from, to]) => [from, to]) }
   if (event.type !== 'frame') return event
   return { type: 'frame', frame: event.frame, relayed: { offset: event.offset, time: event.time } }
 }

@@ -8,7 +8,7 @@ import { decodeText, encodeText } from '../core/text.ts'
 import { FramelogError } from '../errors.ts'
 import { isTrackName, type TrackName } from '../units.ts'
 
-export const catalogLimits = { bytes: 64 * 1024, tracks: 16 } as const
+export const catalogLimits = { bytes: 64 * 1024, tracks: 16, title: 120 } as const
 
 const name = v.custom<TrackName>(isTrackName, 'expected 1 to 32 of a-z, 0-9 and "-"')
 const codec = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'expected a codec string'))
@@ -62,6 +62,8 @@ const unknownTrack = v.looseObject({
 
 const catalogSchema = v.looseObject({
   version: v.literal(1),
+  /** What the broadcast is called, for people. */
+  title: v.optional(v.pipe(v.string(), v.maxLength(catalogLimits.title))),
   tracks: v.pipe(
     v.array(v.union([videoTrack, audioTrack, dataTrack, unknownTrack])),
     v.minLength(1),
@@ -80,6 +82,7 @@ export type UnknownTrack = v.InferOutput<typeof unknownTrack>
 export type Track = VideoTrack | AudioTrack | DataTrack | UnknownTrack
 export interface Catalog {
   readonly version: 1
+  readonly title?: string | undefined
   readonly tracks: readonly Track[]
 }
 

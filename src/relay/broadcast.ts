@@ -9,7 +9,7 @@ import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
 import { entryPointOf, keyframeBeside } from './entry-point.ts'
 import { Holder, type HolderContext, type HolderHost, type PublishRequest } from './holder.ts'
-import { type BroadcastState, Packet } from './packet.ts'
+import { type BroadcastState, Packet, type Pause } from './packet.ts'
 import type { Position } from './position.ts'
 import type { Publication, PublisherSink } from './publication.ts'
 import type { Claim } from './session-records.ts'
@@ -26,10 +26,12 @@ export interface BroadcastContext extends HolderContext {
   isHeldElsewhere(id: BroadcastId): boolean
   /** Whether the directory says that the broadcast in this topic is over. */
   isOver(id: BroadcastId, topic: Topic): boolean
+  /** When the broadcast in this topic was over, and went on later, as the directory says. */
+  gapsOf(id: BroadcastId, topic: Topic | undefined): readonly Pause[]
   /** Its state has changed. */
   onState(broadcast: Broadcast): void
-  /** This gateway has claimed it. */
-  onClaim(broadcast: Broadcast): void
+  /** What its entry says has changed: who holds it, or what it is called. */
+  onChange(broadcast: Broadcast): void
   /** Nobody watches or publishes any more. */
   onIdle(broadcast: Broadcast): void
   /** Records were met that cannot be read. */
@@ -55,6 +57,8 @@ export class Broadcast implements LiveEdge {
   readonly #holder: Holder
   #state: BroadcastState = 'waiting'
   #lastTimestamp = 0
+  /** As it was told last. */
+  #title: string | undefined
   readonly #silence: Silence
   readonly #spans: SpanNews
 
@@ -67,6 +71,7 @@ export class Broadcast implements LiveEdge {
     this.#spans = new SpanNews(context.log, context.clock, {
       topic: () => this.topic,
       newest: () => this.#source?.stream.time,
+      gaps: () => context.gapsOf(id, this.topic),
       isWatched: () => this.#audience.size > 0,
       tell: packet => this.#audience.tellSpan(packet),
     })
@@ -82,6 +87,12 @@ export class Broadcast implements LiveEdge {
 
   get topic(): Topic | undefined {
     return this.#source?.topic
+  }
+
+  /** What it is called, for people. */
+  get title(): string | undefined {
+    const event = this.#source?.stream.catalog?.event
+    return event?.type === 'catalog' ? event.catalog.title : undefined
   }
 
   /** Whether a publisher is on this gateway, or was a moment ago and may come back. */
@@ -162,9 +173,8 @@ export class Broadcast implements LiveEdge {
     })
   }
 
-  /** @param seek names it for the viewer. @param step the keyframe before or behind. @throws as `watch` does */
-  async seek(viewer: Viewer, seek: number, position: Position, step: -1 | 0 | 1): Promise<void> {
-    viewer.seek(seek)
+  /** The viewer must have left where it was. @param step the keyframe before or behind. @throws as `watch` does */
+  async seek(viewer: Viewer, position: Position, step: -1 | 0 | 1): Promise<void> {
     await this.#holding(viewer, () => this.#place(viewer, position, step))
   }
 
@@ -295,6 +305,7 @@ export class Broadcast implements LiveEdge {
   #accept({ stream }: TopicReader, accepted: Accepted): void {
     const { entry, record, hole } = accepted
     const mine = 'epoch' in entry && this.#holder.has(entry.epoch) ? this.#holder.publication : undefined
+    const isRenamed = entry.kind === 'catalog' && this.title !== this.#title
     if (hole !== undefined) mine?.lost({ from: hole.from, to: hole.to })
     if (entry.kind === 'session') {
       if (this.#holder.claimed(entry, record.offset, stream)) this.#audience.forgetGop()
@@ -305,6 +316,10 @@ export class Broadcast implements LiveEdge {
       if (this.#state !== 'live' && !this.#holder.isDetached) this.#setState('live')
     } else if (entry.kind === 'gap') mine?.confirm(entry.to)
     this.#audience.deliver(accepted, stream.catalog)
+    if (isRenamed) {
+      this.#title = this.title
+      if (!this.#isCatchingUp) this.#context.onChange(this)
+    }
     if (entry.kind === 'end') {
       mine?.confirmEnd()
       this.#setState('ended', entry.reason)
@@ -338,7 +353,7 @@ export class Broadcast implements LiveEdge {
         this.#silence.heard()
         // On air again as soon as frames come; whoever waits elsewhere can begin to read.
         if (this.#state === 'ended') this.#state = 'waiting'
-        this.#context.onClaim(this)
+        this.#context.onChange(this)
       },
       onLost: () => this.#leaveIfIdle(),
     }

@@ -6,7 +6,9 @@
 import type { Clock } from '../core/clock.ts'
 import { decodeText, encodeText } from '../core/text.ts'
 import type { Damage, Log, LogRecord, Tail, Topic } from '../log/log.ts'
+import { catalogLimits } from '../media/catalog.ts'
 import { type BroadcastId, isBroadcastId, type Millis, type Offset } from '../units.ts'
+import type { Pause } from './packet.ts'
 
 export interface DirectoryEntry {
   readonly id: BroadcastId
@@ -19,12 +21,16 @@ export interface DirectoryEntry {
   readonly gateway: string
   readonly startedAt: Millis
   readonly updatedAt: Millis
+  /** What it is called, for people. */
+  readonly title?: string
+  /** When it was over, and went on later in the same topic; the newest. */
+  readonly gaps: readonly Pause[]
 }
 
 /** Milliseconds between two attempts to read a directory that could not be read. */
 const recoverEvery = 1000
 
-export const directoryLimits = { broadcasts: 100_000 } as const
+export const directoryLimits = { broadcasts: 100_000, gaps: 64 } as const
 
 export interface DirectoryHandler {
   /** An entry was read. */
@@ -105,7 +111,8 @@ export class Directory {
   }
 
   async put(entry: DirectoryEntry): Promise<void> {
-    const value = encodeText(JSON.stringify(entry))
+    const { gaps, ...others } = entry
+    const value = encodeText(JSON.stringify(gaps.length === 0 ? others : entry))
     await this.#log.append(this.#topic, [
       { key: entry.id, value, headers: [['v', '1']], timestamp: entry.updatedAt },
     ])
@@ -223,7 +230,7 @@ function parse({ key, value }: LogRecord): DirectoryEntry | Removal | undefined 
     return undefined
   }
   if (typeof fields !== 'object' || fields === null) return undefined
-  const { state, epoch, startedAt, updatedAt } = fields
+  const { state, epoch, startedAt, updatedAt, title, gaps } = fields
   const topic = text(fields.topic)
   if (fields.removed === true) return { id: key, removed: true, topic }
   if (state !== 'live' && state !== 'interrupted' && state !== 'ended') return undefined
@@ -236,8 +243,13 @@ function parse({ key, value }: LogRecord): DirectoryEntry | Removal | undefined 
     gateway: text(fields.gateway),
     startedAt: startedAt as Millis,
     updatedAt: updatedAt as Millis,
+    ...(typeof title === 'string' && title !== '' ? { title: title.slice(0, catalogLimits.title) } : {}),
+    gaps: Array.isArray(gaps) ? gaps.filter(isPause).slice(-directoryLimits.gaps) : [],
   }
 }
+
+const isPause = (value: unknown): value is Pause =>
+  Array.isArray(value) && value.length === 2 && value.every(isCount) && Number(value[0]) <= Number(value[1])
 
 const text = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 64) : '')
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0

@@ -7,6 +7,16 @@ import type { Millis, Offset } from '../units.ts'
 /** No frames yet; on air; its publisher is gone for the moment; over. */
 export type BroadcastState = 'waiting' | 'live' | 'interrupted' | 'ended'
 
+/** From when to when a broadcast can be watched, and when it was over in between. */
+export interface Span {
+  readonly first: Millis
+  readonly last: Millis
+  readonly gaps: readonly Pause[]
+}
+
+/** From when to when. */
+export type Pause = readonly [from: Millis, to: Millis]
+
 export type ViewerEvent =
   | { readonly type: 'catalog'; readonly session: string; readonly catalog: Catalog }
   | {
@@ -20,7 +30,7 @@ export type ViewerEvent =
   | { readonly type: 'state'; readonly state: BroadcastState; readonly reason?: string }
   | { readonly type: 'gap'; readonly frames: number; readonly reason: string }
   | { readonly type: 'end'; readonly reason: string }
-  | { readonly type: 'span'; readonly first: Millis; readonly last: Millis }
+  | ({ readonly type: 'span' } & Span)
 
 export class Packet {
   readonly event: ViewerEvent

@@ -16,6 +16,7 @@ import type { PublishRequest } from './holder.ts'
 import type { BroadcastState, ViewerSink } from './packet.ts'
 import { parsePosition } from './position.ts'
 import type { PublisherSink } from './publication.ts'
+import { Seeks } from './seeks.ts'
 import type { Claim } from './session-records.ts'
 import { Upkeep } from './upkeep.ts'
 import { Viewer } from './viewer.ts'
@@ -53,6 +54,8 @@ export interface BroadcastInfo {
   readonly updatedAt: Millis
   /** On all gateways that are alive. */
   readonly viewers: number
+  /** What it is called, for people. */
+  readonly title?: string
 }
 
 /** A publisher's side of a claim. */
@@ -135,7 +138,11 @@ export class Relay {
         return entry?.state === 'ended' && entry.topic === topic.id
       },
       onDamage: (topic, span) => this.#damage.add(topic, span),
-      onClaim: broadcast => this.#upkeep?.write(broadcast),
+      onChange: broadcast => this.#upkeep?.write(broadcast),
+      gapsOf: (id, topic) => {
+        const entry = this.#directory?.get(id)
+        return entry !== undefined && entry.topic === topic?.id ? entry.gaps : []
+      },
       onGone: broadcast => {
         if (this.#broadcasts.get(broadcast.id) === broadcast) this.#broadcasts.delete(broadcast.id)
       },
@@ -246,13 +253,15 @@ export class Relay {
     this.#viewers += 1
     let gone = false
     const fail = (error: unknown): void => viewer.fail(this.#report(id, error, 'INTERNAL'))
-    broadcast.watch(viewer, position, topic).catch(fail)
+    const seeks = new Seeks(broadcast.watch(viewer, position, topic))
+    seeks.done.catch(fail)
     return {
       position: (session, timestamp) => viewer.position(session, timestamp),
       pause: () => viewer.pause(),
       seek: (seek, text, step) => {
         const to = parsePosition(text, this.#options.clock.now())
-        broadcast.seek(viewer, seek, to, step).catch(fail)
+        viewer.seek(seek)
+        seeks.next(() => broadcast.seek(viewer, to, step)).catch(fail)
       },
       leave: () => {
         if (gone) return
@@ -309,12 +318,13 @@ export class Relay {
 
   #info(entry: DirectoryEntry): BroadcastInfo {
     const { id, startedAt, updatedAt } = entry
+    const title = entry.title === undefined ? {} : { title: entry.title }
     const read = this.#broadcasts.get(id)
     const here = read?.topic?.id === entry.topic && read.state !== 'waiting' ? read : undefined
     const isGone = this.#heartbeats?.goneSince(entry.gateway) !== undefined
     const told = entry.state === 'live' && isGone ? 'interrupted' : entry.state
     const viewers = (read?.viewers ?? 0) + (this.#heartbeats?.viewersElsewhere(id) ?? 0)
-    return { id, state: here?.state ?? told, startedAt, updatedAt, viewers }
+    return { id, state: here?.state ?? told, startedAt, updatedAt, viewers, ...title }
   }
 
   /** What this gateway tells the others twice a second: only of what is used here. */

@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { Log, Topic } from '../log/log.ts'
 import type { Millis, Offset } from '../units.ts'
-import { Packet } from './packet.ts'
+import { Packet, type Pause } from './packet.ts'
 
 export const spanLimits = {
   /** Milliseconds between two looks, and before the first one for whoever comes. */
@@ -14,6 +14,8 @@ export interface SpanHost {
   topic(): Topic | undefined
   /** Timestamp of the newest record that counts. */
   newest(): Millis | undefined
+  /** When it was over, and went on later. */
+  gaps(): readonly Pause[]
   isWatched(): boolean
   tell(packet: Packet): void
 }
@@ -70,6 +72,8 @@ export class SpanNews {
       this.#oldest = { topic: topic.id, offset: first, time: record.timestamp }
     }
     const { time } = this.#oldest
-    this.#host.tell(new Packet({ type: 'span', first: time, last: Math.max(newest, time) as Millis }))
+    const gaps = this.#host.gaps().filter(([, to]) => to > time)
+    const last = Math.max(newest, time) as Millis
+    this.#host.tell(new Packet({ type: 'span', first: time, last, gaps }))
   }
 }

@@ -6,7 +6,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { BroadcastId } from '../units.ts'
 import type { Broadcast } from './broadcast.ts'
-import type { Directory, DirectoryEntry } from './directory.ts'
+import { type Directory, type DirectoryEntry, directoryLimits } from './directory.ts'
 import type { Heartbeats } from './heartbeats.ts'
 
 export const upkeepLimits = {
@@ -100,6 +100,10 @@ export class Upkeep {
     const before = directory.get(id)
     const goesOn = before !== undefined && before.state !== 'ended' && before.topic === topic.id
     const now = clock.now()
+    const same = before !== undefined && before.topic === topic.id ? before : undefined
+    const gaps = same === undefined ? [] : goesOn ? same.gaps : [...same.gaps, [same.updatedAt, now] as const]
+    // Before its first catalog nothing tells what it is called now.
+    const title = broadcast.title ?? (state === 'waiting' ? same?.title : undefined)
     const entry: DirectoryEntry = {
       id,
       state: state === 'waiting' ? 'live' : state,
@@ -108,6 +112,8 @@ export class Upkeep {
       gateway,
       startedAt: goesOn ? before.startedAt : now,
       updatedAt: now,
+      ...(title === undefined ? {} : { title }),
+      gaps: state === 'ended' ? (same?.gaps ?? []) : gaps.slice(-directoryLimits.gaps),
     }
     this.#writing.add(id)
     directory

@@ -145,7 +145,12 @@ const schemas = {
     step: v.optional(v.picklist([-1, 0, 1])),
   }),
   /** From when to when a viewer may seek: wall clock of the gateways, milliseconds. */
-  span: v.looseObject({ first: count, last: count }),
+  span: v.looseObject({
+    first: count,
+    last: count,
+    /** From when to when it was over, in between. */
+    gaps: v.optional(v.pipe(v.array(v.tuple([count, count])), v.maxLength(256))),
+  }),
   /** A viewer takes nothing more until it seeks. */
   pause: v.looseObject({}),
   ping: v.looseObject({ sent: v.number() }),

@@ -26,6 +26,7 @@ describe('the directory', () => {
     gateway: 'a',
     startedAt: millis(1),
     updatedAt: millis(2),
+    gaps: [],
     ...more,
   })
 

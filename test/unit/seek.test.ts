@@ -19,8 +19,8 @@ describe('a viewer', { timeout: 30_000 }, () => {
   })
 
   /** A broadcast of so many frames, a keyframe every ten, a tenth of a second of wall clock apart. */
-  const setUp = async (prefix: string, frames: number) => {
-    const { relay, clock } = relayOn(log, prefix)
+  const setUp = async (prefix: string, frames: number, calls: Partial<Log> = {}) => {
+    const { relay, clock } = relayOn(log, prefix, calls)
     const sink = new TestPublisherSink()
     const publishing = await relay.publish(id, publishRequest(), sink)
     publishing.catalog(testCatalog)
@@ -126,6 +126,26 @@ describe('a viewer', { timeout: 30_000 }, () => {
     assert.deepEqual(viewer.since, [30, 31, 32, 33, 34])
   })
 
+  it('that seeks without end makes the log be read for one at a time', async () => {
+    let [asked, atOnce, most] = [0, 0, 0]
+    const offsetAt: Log['offsetAt'] = async (topic, time) => {
+      asked += 1
+      atOnce += 1
+      most = Math.max(most, atOnce)
+      const found = await log.offsetAt(topic, time)
+      atOnce -= 1
+      return found
+    }
+    const { watch, begun } = await setUp('flood-', 35, { offsetAt })
+    const viewer = await watch('live')
+    for (let seek = 1; seek <= 1000; seek++)
+      viewer.watching.seek(seek, new Date(begun + seek).toISOString(), 0)
+    await until(() => viewer.places.at(-1)?.seek === 1000)
+    await until(() => viewer.since.at(-1) === 34)
+    assert.equal(most, 1)
+    assert.ok(asked <= 2, `${asked} of them`)
+  })
+
   it('that is paused is sent nothing until it seeks', async () => {
     const { watch, publish } = await setUp('paused-', 25)
     const [viewer, other] = [await watch('live'), await watch('live')]
@@ -205,7 +225,7 @@ describe('a viewer', { timeout: 30_000 }, () => {
     clock.advance(1000)
     await until(() => viewer.events.some(({ type }) => type === 'span'))
     const span = viewer.events.find(({ type }) => type === 'span')
-    assert.deepEqual(span, { type: 'span', first: begun, last: begun + 5000 })
+    assert.deepEqual(span, { type: 'span', first: begun, last: begun + 5000, gaps: [] })
   })
 
   it('is refused a position that is none', async () => {

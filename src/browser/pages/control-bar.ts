@@ -1,5 +1,5 @@
 /** Under the picture: play and pause, keyframe by keyframe, how fast, where in time, and back to what is on now. */
-import type { Player, PlayerFigures } from '../player/player.ts'
+import type { Player, PlayerFigures, Span } from '../player/player.ts'
 import { clockWords, text } from '../text.ts'
 import { button, element, setText } from './dom.ts'
 
@@ -20,6 +20,8 @@ export class ControlBar {
   readonly #page: URL
   readonly #toggle: HTMLButtonElement
   readonly #slider: HTMLInputElement
+  readonly #gaps = element('div', { class: 'gaps', 'aria-hidden': 'true' })
+  #drawnGaps = ''
   readonly #bubble = element('output', { class: 'bubble', hidden: true, 'aria-hidden': 'true' })
   readonly #clock = element('time', { class: 'clock' })
   readonly #rate: HTMLSelectElement
@@ -66,7 +68,7 @@ export class ControlBar {
     this.root = element(
       'div',
       { class: 'playback', role: 'group', 'aria-label': words.label },
-      element('div', { class: 'line' }, this.#slider, this.#bubble),
+      element('div', { class: 'line' }, this.#gaps, this.#slider, this.#bubble),
       element(
         'div',
         { class: 'row' },
@@ -95,7 +97,9 @@ export class ControlBar {
     this.#slider.disabled = span === undefined
     if (span !== undefined) {
       this.#slider.min = String(span.first)
-      this.#slider.max = String(this.#last(span.last))
+      const last = this.#last(span.last)
+      this.#slider.max = String(last)
+      this.#drawGaps(span, last)
     }
     const at = this.#dragged ?? clock
     if (at === undefined) return
@@ -170,6 +174,24 @@ export class ControlBar {
   /** On air, time goes on between two words of the gateway about it. */
   #last(last: number): number {
     return this.#player.isOver ? last : last + performance.now() - this.#spanAt
+  }
+
+  /** Where nothing was on air. */
+  #drawGaps({ first, gaps }: Span, last: number): void {
+    const share = (at: number): number =>
+      Math.round((Math.min(1, Math.max(0, (at - first) / (last - first))) || 0) * 1000) / 10
+    const drawn = gaps.map(([from, to]) => [share(from), share(to)] as const)
+    const inWords = JSON.stringify(drawn)
+    if (inWords === this.#drawnGaps) return
+    this.#drawnGaps = inWords
+    this.#gaps.replaceChildren(
+      ...drawn.map(([from, to]) => {
+        const gap = element('span', { title: words.offAir })
+        gap.style.left = `${from}%`
+        gap.style.width = `${Math.max(0.3, to - from)}%`
+        return gap
+      }),
+    )
   }
 
   /** The clock under the pointer. */

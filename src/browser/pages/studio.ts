@@ -42,6 +42,13 @@ const id = element('input', {
   spellcheck: 'false',
   'aria-describedby': 'broadcast-hint',
 })
+const title = element('input', {
+  id: 'title',
+  type: 'text',
+  maxlength: 120,
+  autocomplete: 'off',
+  placeholder: words.nameHint,
+})
 const hint = element('small', { id: 'broadcast-hint' }, words.idHint)
 const start = button(words.start, 'primary', begin)
 const stop = button(words.stop, 'plain', () => {
@@ -79,6 +86,8 @@ frame(
     id,
     element('div', { class: 'buttons' }, start, stop),
     hint,
+    element('label', { for: 'title' }, words.name),
+    title,
   ),
   element(
     'div',
@@ -110,6 +119,7 @@ id.form?.addEventListener('submit', event => {
   begin()
 })
 id.addEventListener('input', checkId)
+title.addEventListener('change', () => publisher?.setTitle(title.value))
 addEventListener('pagehide', () => publisher?.abandon())
 observe({ publisher: () => publisher, player: () => player })
 checkId()
@@ -129,7 +139,7 @@ function begin(): void {
   player = undefined
   for (const old of replay.querySelectorAll('[data-player]')) old.remove()
   const mode = publisherModes.find(name => name === page.searchParams.get('mode'))
-  const made = new CameraPublisher({ id: broadcast, page: url, mode }, next => {
+  const made = new CameraPublisher({ id: broadcast, page: url, mode, title: title.value }, next => {
     if (publisher === made) changed(next, broadcast)
   })
   publisher = made

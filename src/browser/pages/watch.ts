@@ -37,6 +37,7 @@ function show(id: BroadcastId): void {
     element('div', { class: 'corner' }, state.badge, lag),
     element('div', { class: 'tools' }, sound, full),
   )
+  const heading = element('h1', {}, id)
   const figures = new Figures([
     names.lag,
     names.fps,
@@ -52,11 +53,10 @@ function show(id: BroadcastId): void {
     'watch',
     stage,
     under,
-    element('div', { class: 'heading' }, element('h1', {}, id)),
+    element('div', { class: 'heading' }, heading),
     state.sentence,
     element('details', { class: 'panel' }, element('summary', {}, words.figures), figures.root),
   )
-  document.title = words.title(id)
 
   const player = new BroadcastPlayer(
     {
@@ -96,6 +96,9 @@ function show(id: BroadcastId): void {
   function changed(): void {
     const { kind } = player.state
     state.show(playerWords(player.state))
+    const name = player.title ?? id
+    setText(heading, name)
+    document.title = words.title(name)
     document.body.dataset.state = kind
     const plays = kind === 'live' || kind === 'replaying' || kind === 'paused'
     const { codecs, audio } = player.figures

@@ -84,6 +84,7 @@ export class BroadcastPlayer implements Player {
   #isHalted = false
   #rate = 1
   #span: Span | undefined
+  #title: string | undefined
   readonly #course: Course
   #session: string | undefined
   /** Whose keyframes begin a GOP. */
@@ -123,6 +124,10 @@ export class BroadcastPlayer implements Player {
 
   get state(): PlayerState {
     return this.#state
+  }
+
+  get title(): string | undefined {
+    return this.#title
   }
 
   get isOver(): boolean {
@@ -276,7 +281,7 @@ export class BroadcastPlayer implements Player {
         this.#place(message)
         break
       case 'span':
-        this.#span = { first: message.first, last: message.last }
+        this.#span = { first: message.first, last: message.last, gaps: message.gaps ?? [] }
         break
       case 'state':
         this.#broadcast = message.state
@@ -360,6 +365,7 @@ export class BroadcastPlayer implements Player {
   #catalog({ session = 'unnamed', catalog }: MessageOf<'catalog'>): void {
     if (!this.#course.begin(session)) return
     this.#over = false
+    this.#title = catalog.title
     this.#main = mainTrack(catalog)?.name
     this.#joinFrom ??= performance.now()
     if (session !== this.#session) {

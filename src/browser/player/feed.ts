@@ -62,7 +62,8 @@ export class Feed {
 
   /** @returns whether a new segment begins with it */
   catalog(session: string, catalog: Catalog): boolean {
-    const text = JSON.stringify(catalog)
+    // What it is called makes no difference to a decoder.
+    const text = JSON.stringify(catalog.tracks)
     const newest = this.#segments.at(-1)
     const sameSession = newest?.session === session
     if (sameSession && this.#text === text) {

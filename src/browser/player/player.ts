@@ -75,12 +75,16 @@ export interface PlayerFigures {
 export interface Span {
   readonly first: number
   readonly last: number
+  /** From when to when it was over, in between. */
+  readonly gaps: readonly (readonly [from: number, to: number])[]
 }
 
 export interface Player {
   readonly state: PlayerState
   readonly sound: SoundState
   readonly figures: PlayerFigures
+  /** What the broadcast is called where the viewer is; undefined where it is called nothing. */
+  readonly title: string | undefined
   /** Whether the broadcast is over: what there is does not grow. */
   readonly isOver: boolean
   start(): void

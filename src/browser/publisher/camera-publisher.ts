@@ -1,5 +1,5 @@
 /** The publisher of a camera and a microphone: devices, a source of encoded frames, and one uplink. */
-import type { Catalog } from '../../media/catalog.ts'
+import { type Catalog, catalogLimits } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
 import type { BroadcastId, Millis } from '../../units.ts'
 import { resumeToken, socketPath, tokenOf } from '../net/address.ts'
@@ -25,6 +25,8 @@ export interface PublisherOptions {
   readonly page: URL
   /** Undefined for whatever works. */
   readonly mode: PublisherMode | undefined
+  /** What the broadcast is called; nothing where it is empty. */
+  readonly title: string
 }
 
 export class CameraPublisher implements Publisher {
@@ -35,13 +37,16 @@ export class CameraPublisher implements Publisher {
   #stream: MediaStream | undefined
   #source: FrameSource | undefined
   #mode: PublisherMode | undefined
+  /** As its source describes it. */
   #catalog: Catalog | undefined
+  #title: string
   #hasSession = false
   #encoded = { video: 0, audio: 0 }
   #skipped = 0
   #bytes = 0
 
-  constructor({ id, page, mode }: PublisherOptions, onState: OnPublisherState) {
+  constructor({ id, page, mode, title }: PublisherOptions, onState: OnPublisherState) {
+    this.#title = title
     this.#modes = mode === undefined ? publisherModes : [mode]
     this.#onState = onState
     const options = {
@@ -114,6 +119,11 @@ export class CameraPublisher implements Publisher {
     this.#uplink.open()
   }
 
+  setTitle(title: string): void {
+    this.#title = title
+    if (this.#catalog !== undefined) this.#describe(this.#catalog)
+  }
+
   async stop(): Promise<void> {
     if (isOver(this.#state)) return
     await this.#source?.finish()
@@ -151,7 +161,8 @@ export class CameraPublisher implements Publisher {
 
   #describe(catalog: Catalog): void {
     this.#catalog = catalog
-    this.#uplink.describe(catalog)
+    const title = this.#title.trim().slice(0, catalogLimits.title)
+    this.#uplink.describe(title === '' ? catalog : { ...catalog, title })
   }
 
   #take(frame: Frame, at: number): void {

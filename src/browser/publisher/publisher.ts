@@ -51,6 +51,8 @@ export interface Publisher {
   readonly stream: MediaStream | undefined
   /** Asks for the devices and goes on air. Once per publisher. */
   start(): Promise<void>
+  /** Tells what the broadcast is called from now on; nothing where it is empty. */
+  setTitle(title: string): void
   /** Sends what is left, says that no more follows, lets the devices go. Idempotent. */
   stop(): Promise<void>
   /** The page goes away: the same, in what little time there is. */

@@ -200,7 +200,7 @@ export class MediaSourcePresentation implements Presentation {
   catalog(session: string, catalog: Catalog): void {
     if (!this.#feed.catalog(session, catalog)) return
     // A new connection begins with the same catalog: what was learnt of its tracks holds.
-    const tracks = session + JSON.stringify(catalog)
+    const tracks = session + JSON.stringify(catalog.tracks)
     if (tracks !== this.#tracks) this.#missing.reset()
     this.#tracks = tracks
     this.#revive()
