@@ -47,13 +47,17 @@ export class Route {
     this.#others = told.includes(this.#current) ? told : [...told, this.#current]
   }
 
+  /** A connection is lost: for a while it may be back at any moment. */
+  lost(now: number): void {
+    this.#lostAt ??= now
+  }
+
   /**
    * There is no connection to the current one, or it is to be left.
    * @param now milliseconds of any monotonic clock
    * @returns milliseconds to wait before the next one, `current` from now on, is tried
    */
   moveOn(now: number): number {
-    this.#lostAt ??= now
     this.#tried.add(this.#current)
     const all = [...this.#others, this.#home]
     const next = all.find(origin => !this.#tried.has(origin))
@@ -65,7 +69,7 @@ export class Route {
     this.#current = all.find(origin => origin !== this.#current) ?? this.#home
     const wait = backOff(this.#rounds, this.#random())
     this.#rounds += 1
-    return now - this.#lostAt < routeLimits.eager ? Math.min(wait, routeLimits.eagerWait) : wait
+    return this.isEager(now) ? Math.min(wait, routeLimits.eagerWait) : wait
   }
 
   /** Whether it is so soon after a loss that an answer is worth being asked for more than once. */

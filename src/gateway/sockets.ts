@@ -9,6 +9,7 @@ import type { Relay } from '../relay/relay.ts'
 import { type BroadcastId, isBroadcastId } from '../units.ts'
 import { messageLimits, subprotocol } from '../wire/message.ts'
 import { Connection } from './connection.ts'
+import { elsewhere } from './elsewhere.ts'
 import { LimitedSocket } from './limited-socket.ts'
 import { PublishSocket } from './publish-socket.ts'
 import { refuse } from './refuse.ts'
@@ -103,13 +104,10 @@ export class Sockets {
     cancel()
   }
 
-  /** For each its own order, so that the pages of a gateway that stops or dies spread. */
+  /** Whoever has not said hello yet is told with its welcome. */
   #tellElsewhere(): void {
-    const leave = this.#isDraining ? { leave: true } : {}
-    for (const connection of this.#connections) {
-      if (!connection.isGreeted) continue
-      connection.send({ type: 'gateways', urls: this.#context.relay.elsewhere(), ...leave })
-    }
+    for (const connection of this.#connections)
+      if (connection.isGreeted) connection.send(elsewhere(this.#context.relay))
   }
 
   /** Browsers always name the page's origin; other programs need not. */

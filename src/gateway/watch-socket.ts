@@ -76,10 +76,11 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
         this.#watching?.position(message.session, message.timestamp as Micros)
         return
       case 'seek':
-        if (!this.#isWelcomed) throw new FramelogError('OUT_OF_ORDER', 'A seek before the welcome')
+        this.#checkWelcomed()
         this.#watching?.seek(message.seek, message.from, message.step ?? 0)
         return
       case 'pause':
+        this.#checkWelcomed()
         this.#watching?.pause()
         return
       case 'unknown':
@@ -87,6 +88,10 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
       default:
         throw new FramelogError('BAD_MESSAGE', `A viewer sends no ${message.type} message`)
     }
+  }
+
+  #checkWelcomed(): void {
+    if (!this.#isWelcomed) throw new FramelogError('BAD_MESSAGE', 'A seek or a pause before the welcome')
   }
 
   onClosed(): void {
@@ -101,7 +106,10 @@ function encoded(packet: Packet): Uint8Array {
 }
 
 function toMessage(event: ViewerEvent): KnownMessage {
-  if (event.type === 'span') return { ...event, gaps: event.gaps.map(([from, to]) => [from, to]) }
+  if (event.type === 'span') {
+    const { type, first, last, gaps, isOver } = event
+    return { type, first, last, over: isOver, gaps: gaps.map(([from, to]) => [from, to]) }
+  }
   if (event.type !== 'frame') return event
   return { type: 'frame', frame: event.frame, relayed: { offset: event.offset, time: event.time } }
 }

@@ -14,6 +14,8 @@ export interface Edge {
   readonly next: Offset
   /** Id of the topic, where there is one. */
   readonly topic: string | undefined
+  /** What the viewer has asked for, where it is not just what is on. */
+  readonly wanted?: Offset | undefined
 }
 
 export class Audience {
@@ -39,9 +41,11 @@ export class Audience {
   }
 
   /** Sends a viewer what is on now. */
-  join(viewer: Viewer, state: BroadcastState, { catalog, next, topic }: Edge): void {
+  join(viewer: Viewer, state: BroadcastState, { catalog, next, topic, wanted }: Edge): void {
     const { packets } = this.#gop
-    viewer.join(packets.length > 0 || catalog === undefined ? packets : [catalog], next, topic)
+    viewer.join(packets.length > 0 || catalog === undefined ? packets : [catalog], next, topic, wanted)
+    // What changed while it was elsewhere was not told.
+    if (viewer.hasSought) viewer.tell(new Packet({ type: 'state', state }))
     if (state === 'ended') viewer.tell(new Packet({ type: 'end', reason: 'the broadcast is over' }))
   }
 

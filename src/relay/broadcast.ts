@@ -7,7 +7,7 @@ import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Chunk, Damage, Topic } from '../log/log.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
-import { entryPointOf, keyframeBeside } from './entry-point.ts'
+import { type EntryPoint, entryPointOf, keyframeBeside } from './entry-point.ts'
 import { Holder, type HolderContext, type HolderHost, type PublishRequest } from './holder.ts'
 import { type BroadcastState, Packet, type Pause } from './packet.ts'
 import type { Position } from './position.ts'
@@ -30,8 +30,8 @@ export interface BroadcastContext extends HolderContext {
   gapsOf(id: BroadcastId, topic: Topic | undefined): readonly Pause[]
   /** Its state has changed. */
   onState(broadcast: Broadcast): void
-  /** What its entry says has changed: who holds it, or what it is called. */
-  onChange(broadcast: Broadcast): void
+  /** This gateway has claimed it. */
+  onClaim(broadcast: Broadcast): void
   /** Nobody watches or publishes any more. */
   onIdle(broadcast: Broadcast): void
   /** Records were met that cannot be read. */
@@ -57,8 +57,6 @@ export class Broadcast implements LiveEdge {
   readonly #holder: Holder
   #state: BroadcastState = 'waiting'
   #lastTimestamp = 0
-  /** As it was told last. */
-  #title: string | undefined
   readonly #silence: Silence
   readonly #spans: SpanNews
 
@@ -72,6 +70,7 @@ export class Broadcast implements LiveEdge {
       topic: () => this.topic,
       newest: () => this.#source?.stream.time,
       gaps: () => context.gapsOf(id, this.topic),
+      isOver: () => this.#state === 'ended',
       isWatched: () => this.#audience.size > 0,
       tell: packet => this.#audience.tellSpan(packet),
     })
@@ -162,10 +161,10 @@ export class Broadcast implements LiveEdge {
    */
   async watch(viewer: Viewer, asked: Position, of?: string): Promise<void> {
     this.#audience.add(viewer)
-    this.#spans.want()
     await this.#holding(viewer, async () => {
       const opened = await this.open()
       viewer.begin(this.#state)
+      this.#spans.greet(viewer)
       // An offset of a broadcast that was deleted says nothing about the one that has its name now.
       const isElsewhere = asked.kind === 'offset' && of !== undefined && of !== this.topic?.id
       if (opened) await this.#place(viewer, isElsewhere ? { kind: 'live' } : asked)
@@ -179,9 +178,12 @@ export class Broadcast implements LiveEdge {
   }
 
   async #holding(viewer: Viewer, work: () => Promise<void>): Promise<void> {
+    const { turn } = viewer
     try {
       await work()
     } catch (error) {
+      // It has asked for something else meanwhile.
+      if (viewer.turn !== turn) return
       // Whoever asked tells the viewer why.
       this.#audience.delete(viewer)
       this.#leaveIfIdle()
@@ -197,22 +199,28 @@ export class Broadcast implements LiveEdge {
     const isOver = this.#state === 'ended'
     const isAtHand = position.kind === 'offset' && !isOver && this.#audience.has(position.offset)
     if (topic !== undefined && (step !== 0 || !isAtHand)) {
-      const point =
+      const find = (): Promise<EntryPoint | undefined> =>
         step === 0
-          ? await entryPointOf(log, topic, position, isOver)
-          : await keyframeBeside(log, topic, position, step)
+          ? entryPointOf(log, topic, position, isOver)
+          : keyframeBeside(log, topic, position, step, isOver)
+      // Retention may go on between looking and reading.
+      const point = await find().catch((error: unknown) =>
+        isOvertaken(error) ? find() : Promise.reject(error),
+      )
       if (viewer.turn !== turn) return
-      if (point !== undefined && this.#source !== undefined) {
-        await viewer.replay(log, this.#source.topic, point, this)
+      const source = this.#source
+      if (point !== undefined && source !== undefined) {
+        await viewer.replay(log, source.topic, isOver ? endingWith(point, source.stream.newest) : point, this)
         return
       }
     }
+    if (viewer.hasSought) await viewer.ready()
+    if (viewer.turn !== turn) return
     const source = this.#source
-    this.#audience.join(viewer, this.#state, {
-      catalog: source?.stream.catalog,
-      next: source?.next ?? (0 as Offset),
-      topic: source?.topic.id,
-    })
+    const next = source?.next ?? (0 as Offset)
+    const wanted = position.kind === 'offset' ? { wanted: Math.min(position.offset, next) as Offset } : {}
+    const catalog = source?.stream.catalog
+    this.#audience.join(viewer, this.#state, { catalog, next, topic: source?.topic.id, ...wanted })
   }
 
   attach(viewer: Viewer, from: Offset): boolean {
@@ -282,6 +290,7 @@ export class Broadcast implements LiveEdge {
     if (isEmpty && this.#context.isOver(this.id, reader.topic)) this.#state = 'ended'
     this.#isCatchingUp = false
     if (this.#state !== before) this.#context.onState(this)
+    this.#spans.want()
     return true
   }
 
@@ -305,7 +314,6 @@ export class Broadcast implements LiveEdge {
   #accept({ stream }: TopicReader, accepted: Accepted): void {
     const { entry, record, hole } = accepted
     const mine = 'epoch' in entry && this.#holder.has(entry.epoch) ? this.#holder.publication : undefined
-    const isRenamed = entry.kind === 'catalog' && this.title !== this.#title
     if (hole !== undefined) mine?.lost({ from: hole.from, to: hole.to })
     if (entry.kind === 'session') {
       if (this.#holder.claimed(entry, record.offset, stream)) this.#audience.forgetGop()
@@ -316,10 +324,6 @@ export class Broadcast implements LiveEdge {
       if (this.#state !== 'live' && !this.#holder.isDetached) this.#setState('live')
     } else if (entry.kind === 'gap') mine?.confirm(entry.to)
     this.#audience.deliver(accepted, stream.catalog)
-    if (isRenamed) {
-      this.#title = this.title
-      if (!this.#isCatchingUp) this.#context.onChange(this)
-    }
     if (entry.kind === 'end') {
       mine?.confirmEnd()
       this.#setState('ended', entry.reason)
@@ -353,7 +357,7 @@ export class Broadcast implements LiveEdge {
         this.#silence.heard()
         // On air again as soon as frames come; whoever waits elsewhere can begin to read.
         if (this.#state === 'ended') this.#state = 'waiting'
-        this.#context.onChange(this)
+        this.#context.onClaim(this)
       },
       onLost: () => this.#leaveIfIdle(),
     }
@@ -364,6 +368,7 @@ export class Broadcast implements LiveEdge {
     this.#state = state
     this.#audience.tell(new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) }))
     if (!this.#isCatchingUp) this.#context.onState(this)
+    if (state === 'ended') this.#spans.want()
     if (state === 'live' || state === 'interrupted') this.#silence.watch()
   }
 
@@ -426,6 +431,12 @@ export class Broadcast implements LiveEdge {
     this.#context.onGone(this)
   }
 }
+
+/** Behind the last picture there is nothing to be shown, and nothing comes: it is shown. */
+const endingWith = (point: EntryPoint, newest: Offset | undefined): EntryPoint =>
+  point.wanted === undefined || newest === undefined || point.wanted <= newest
+    ? point
+    : { ...point, wanted: newest }
 
 const isOvertaken = (error: unknown): boolean =>
   error instanceof FramelogError && error.code === 'OFFSET_OUT_OF_RANGE'

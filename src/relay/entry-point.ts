@@ -48,10 +48,17 @@ export async function keyframeBeside(
   topic: Topic,
   position: Position,
   step: -1 | 1,
+  isOver: boolean,
 ): Promise<EntryPoint> {
   const { first, next } = await log.bounds(topic)
   const at = Math.min(Math.max(await offsetOf(log, topic, position, { first, next }), first), next) as Offset
-  if (step > 0) return { from: Math.min(at + 1, next) as Offset }
+  // Where none follows and none will, the last one is as far as it goes.
+  if (step > 0 && !(isOver && (await isLastGop(log, topic, at, next))))
+    return { from: Math.min(at + 1, next) as Offset }
+  return keyframeBefore(log, topic, step > 0 ? next : at, first)
+}
+
+async function keyframeBefore(log: Log, topic: Topic, at: Offset, first: Offset): Promise<EntryPoint> {
   let before = at
   // The GOP of the record just before may open at the position itself.
   for (let i = 0; i < 3 && before > first; i++) {
@@ -61,6 +68,13 @@ export async function keyframeBeside(
     before = point.from
   }
   return { from: first }
+}
+
+/** Whether no keyframe of the main track lies behind an offset. */
+async function isLastGop(log: Log, topic: Topic, at: Offset, next: Offset): Promise<boolean> {
+  const point = await gopAt(log, topic, at)
+  const last = await lastKeyframe(log, topic, point, next)
+  return last === undefined || last <= at
 }
 
 async function offsetOf(

@@ -12,6 +12,8 @@ export interface Span {
   readonly first: Millis
   readonly last: Millis
   readonly gaps: readonly Pause[]
+  /** Whether it does not grow. */
+  readonly isOver: boolean
 }
 
 /** From when to when. */

@@ -138,7 +138,7 @@ export class Relay {
         return entry?.state === 'ended' && entry.topic === topic.id
       },
       onDamage: (topic, span) => this.#damage.add(topic, span),
-      onChange: broadcast => this.#upkeep?.write(broadcast),
+      onClaim: broadcast => this.#upkeep?.write(broadcast),
       gapsOf: (id, topic) => {
         const entry = this.#directory?.get(id)
         return entry !== undefined && entry.topic === topic?.id ? entry.gaps : []
@@ -191,6 +191,11 @@ export class Relay {
   /** Origins of other gateways that a page may go on with, in an order of its own for each call. */
   elsewhere(): string[] {
     return this.#addresses.forPage(this.#heartbeats?.elsewhere ?? [])
+  }
+
+  /** Whether its pages should go on elsewhere: it is about to stop, and there is another one. */
+  get sendsAway(): boolean {
+    return this.#isDraining && this.hasOthers
   }
 
   /** Whether another gateway serves this log, be it behind the same address. */

@@ -3,11 +3,13 @@ import type { Clock } from '../core/clock.ts'
 import type { Log, Topic } from '../log/log.ts'
 import type { Millis, Offset } from '../units.ts'
 import { Packet, type Pause } from './packet.ts'
+import type { Viewer } from './viewer.ts'
 
 export const spanLimits = {
-  /** Milliseconds between two looks, and before the first one for whoever comes. */
+  /** Milliseconds between two looks; before the first one for whoever comes, and after one that found nothing. */
   every: 10_000,
   first: 200,
+  again: 1000,
 } as const
 
 export interface SpanHost {
@@ -16,6 +18,8 @@ export interface SpanHost {
   newest(): Millis | undefined
   /** When it was over, and went on later. */
   gaps(): readonly Pause[]
+  /** Whether what there is does not grow. */
+  isOver(): boolean
   isWatched(): boolean
   tell(packet: Packet): void
 }
@@ -26,6 +30,8 @@ export class SpanNews {
   readonly #host: SpanHost
   /** When the oldest record was written: nothing is read again where retention has taken nothing. */
   #oldest: { readonly topic: string; readonly offset: Offset; readonly time: Millis } | undefined
+  /** What was told last. */
+  #last: Packet | undefined
   /** Of the next look, on the monotonic clock. */
   #at: number | undefined
   #cancel: () => void = () => {}
@@ -36,14 +42,24 @@ export class SpanNews {
     this.#host = host
   }
 
-  /** Somebody new watches. */
+  /** There may be something new to tell. */
   want(): void {
     this.#lookIn(spanLimits.first)
+  }
+
+  /** Somebody new watches, and is told what is known; the rest are not looked for sooner for that. */
+  greet(viewer: Pick<Viewer, 'tellSpan'>): void {
+    if (this.#last === undefined) this.want()
+    else {
+      viewer.tellSpan(this.#last)
+      this.#lookIn(spanLimits.every)
+    }
   }
 
   close(): void {
     this.#cancel()
     this.#at = undefined
+    this.#last = undefined
   }
 
   #lookIn(wait: number): void {
@@ -54,8 +70,9 @@ export class SpanNews {
     this.#cancel = this.#clock.after(wait, () => {
       this.#at = undefined
       // Whoever seeks hears what is wrong; a timeline can do without.
-      this.#look().catch(() => {})
-      this.#lookIn(spanLimits.every)
+      this.#look()
+        .catch(() => {})
+        .finally(() => this.#lookIn(this.#last === undefined ? spanLimits.again : spanLimits.every))
     })
   }
 
@@ -74,6 +91,8 @@ export class SpanNews {
     const { time } = this.#oldest
     const gaps = this.#host.gaps().filter(([, to]) => to > time)
     const last = Math.max(newest, time) as Millis
-    this.#host.tell(new Packet({ type: 'span', first: time, last, gaps }))
+    const isOver = this.#host.isOver()
+    this.#last = new Packet({ type: 'span', first: time, last, gaps, isOver })
+    this.#host.tell(this.#last)
   }
 }

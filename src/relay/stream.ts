@@ -48,6 +48,8 @@ export class RecordStream {
   claimant: Claimant | undefined
   /** Timestamp of the newest record that counted. */
   time: Millis | undefined
+  /** Where the newest frame of the main track stands. */
+  newest: Offset | undefined
   /** The newest catalog, as viewers are sent it. */
   catalog: Packet | undefined
   #catalogBytes: Uint8Array | undefined
@@ -138,6 +140,7 @@ export class RecordStream {
       time: record.timestamp,
     })
     const isMain = frame.track === this.#main
+    if (isMain) this.newest = record.offset
     return {
       entry,
       record,

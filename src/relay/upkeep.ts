@@ -136,13 +136,15 @@ export class Upkeep {
   /** An entry of what is published here may have been lost, or written over by one that was late. */
   #repair(): void {
     for (const broadcast of this.#host.broadcasts.values()) {
-      const { id, state, epoch, topic } = broadcast
+      const { id, state, epoch, topic, title } = broadcast
       if (!broadcast.isPublishedHere || !broadcast.isHeldHere || this.#writing.has(id)) continue
       const entry = this.#options.directory.get(id)
       const isRight =
         entry?.gateway === this.#options.gateway &&
         entry.epoch === epoch &&
         entry.topic === topic?.id &&
+        // Before its first catalog nothing tells.
+        (state === 'waiting' || entry.title === title) &&
         entry.state === (state === 'waiting' ? 'live' : state)
       if (!isRight) this.#put(broadcast)
     }

@@ -96,6 +96,7 @@ export class Viewer {
     this.#seek = seek
     this.#synchronized = false
     this.#catalog = undefined
+    this.#ended = false
     this.#shown = undefined
     this.#first = undefined
     this.#sent = undefined
@@ -106,10 +107,24 @@ export class Viewer {
     return this.#turn
   }
 
-  /** Sends the current GOP and goes on live. @param topic that offsets are of */
-  join(gop: readonly Packet[], from: Offset, topic: string | undefined): void {
+  /** Whether it has asked for something since it came. */
+  get hasSought(): boolean {
+    return this.#seek > 0
+  }
+
+  /** Waits until its connection has room for a GOP: whoever asks for one after the other gets them as it takes them. */
+  async ready(): Promise<void> {
+    if (this.#sink.buffered > viewerLimits.replayBuffered)
+      await this.#sink.drained(viewerLimits.replayBuffered / 2)
+  }
+
+  /**
+   * Sends the current GOP and goes on live.
+   * @param topic that offsets are of. @param wanted what it has asked for: before that is only to be decoded
+   */
+  join(gop: readonly Packet[], from: Offset, topic: string | undefined, wanted?: Offset): void {
     if (this.#state.kind !== 'joining') return
-    this.#sink.place({ seek: this.#seek, isLive: true, topic })
+    this.#sink.place({ seek: this.#seek, isLive: true, topic, wanted })
     // The keyframe goes ahead of the rest: what it takes to show a picture does not grow with the GOP.
     for (const packet of gop.slice(0, 2)) this.#send(packet)
     if (gop.length > 2) this.#sink.sendAll(gop.slice(2))
@@ -147,9 +162,9 @@ export class Viewer {
     if (this.#state.kind === 'live' || this.#state.kind === 'skipping') this.#send(packet)
   }
 
-  /** Where it is does not matter to it. */
+  /** From when to when it may seek: where it is does not matter to that. */
   tellSpan(packet: Packet): void {
-    if (this.#state.kind !== 'joining' && this.#state.kind !== 'closed') this.#sink.send(packet)
+    if (this.#state.kind !== 'paused' && this.#state.kind !== 'closed') this.#sink.send(packet)
   }
 
   /** Reads from an entry point on, no faster than the viewer plays, until it has come to the live edge. */
@@ -187,18 +202,18 @@ export class Viewer {
         if ('damage' in met) onDamage(met.damage)
         else if (met.packet !== undefined) {
           const step = { accepted: met, packet: met.packet, catalog: stream.catalog }
-          if (met.record.offset < (point.wanted ?? 0)) await this.#give(approach.take(step))
+          if (met.record.offset < (point.wanted ?? 0)) await this.#give(approach.take(step), turn)
           else {
-            await this.#give(approach.rest())
-            await this.#pace(met.packet)
-            await this.#give([step])
+            await this.#give(approach.rest(), turn)
+            await this.#pace(met.packet, turn)
+            await this.#give([step], turn)
           }
         }
         if (isOver()) return
       }
       at = chunk.next
       if (at < chunk.end) continue
-      await this.#give(approach.rest())
+      await this.#give(approach.rest(), turn)
       if (isOver() || edge.attach(this, at)) return
     }
   }
@@ -284,9 +299,8 @@ export class Viewer {
     this.#sink.send(packet)
   }
 
-  /** Sends as the connection has room. */
-  async #give(steps: readonly Step[]): Promise<void> {
-    const turn = this.#turn
+  /** Sends as the connection has room. @param turn of the replay: where it is over, nothing more of it is sent */
+  async #give(steps: readonly Step[], turn: number): Promise<void> {
     for (const { accepted, packet, catalog } of steps) {
       if (this.#sink.buffered > viewerLimits.replayBuffered)
         await this.#sink.drained(viewerLimits.replayBuffered / 2)
@@ -296,9 +310,8 @@ export class Viewer {
   }
 
   /** Waits until the viewer has come near enough. */
-  async #pace({ event }: Packet): Promise<void> {
-    if (event.type !== 'frame') return
-    const turn = this.#turn
+  async #pace({ event }: Packet, turn: number): Promise<void> {
+    if (event.type !== 'frame' || this.#turn !== turn) return
     const { timestamp } = event.frame
     if (this.#first?.session !== event.session) {
       this.#first = { session: event.session, timestamp }

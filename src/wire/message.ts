@@ -150,6 +150,8 @@ const schemas = {
     last: count,
     /** From when to when it was over, in between. */
     gaps: v.optional(v.pipe(v.array(v.tuple([count, count])), v.maxLength(256))),
+    /** Whether the broadcast is over: it does not grow. */
+    over: v.optional(v.boolean()),
   }),
   /** A viewer takes nothing more until it seeks. */
   pause: v.looseObject({}),

@@ -44,6 +44,16 @@ describe('a viewer’s controls', { timeout: 600_000 }, () => {
 
       // The first picture is its GOP's.
       const joined = await viewer.until('what is on now', look => ageOf(look) < 1000)
+      // A pause that is shorter than a GOP: what is on is still at hand, and nothing of it is shown twice.
+      await button(page, 'Pause').click()
+      await view.page.state.until('a pause', ({ player }) => player?.state === 'paused')
+      const short = await viewer.still()
+      await button(page, 'Play').click()
+      const since = await viewer.all(looks => last(looks).clock > short.clock + 500)
+      assert.ok(since.every(({ clock }) => clock >= short.clock))
+      const next = since.find(({ clock }) => clock > short.clock) ?? assert.fail()
+      assert.ok(next.clock - short.clock <= 150, `it went on ${next.clock - short.clock} ms further`)
+
       // There must be something to rewind to.
       await viewer.until('some of a recording', ({ clock }) => clock - joined.clock > back / 2)
 
@@ -146,6 +156,16 @@ class Viewer {
       return found !== undefined
     })
     return found ?? assert.fail()
+  }
+
+  /** All that is painted until it is as wanted. */
+  async all(isEnough: (looks: readonly Look[]) => boolean): Promise<readonly Look[]> {
+    const all: Look[] = []
+    await this.#page.until('enough', ({ looks }) => {
+      all.push(...looks)
+      return all.length > 0 && isEnough(all)
+    })
+    return all
   }
 
   /** The picture at which it stands. */

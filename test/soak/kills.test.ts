@@ -1,11 +1,10 @@
 /** The long form. ROUNDS and --test-name-pattern choose. */
 import { describe } from 'node:test'
-import { testCuts, testKills, testRollingRestart } from '../support/kills-test.ts'
+import { testCuts, testKills } from '../support/kills-test.ts'
 
 const rounds = Number(process.env.ROUNDS ?? 100)
 
 describe('under a publisher and its viewers', () => {
-  testKills(rounds)
-  testRollingRestart(Math.ceil(rounds / 10))
+  testKills(rounds, Math.ceil(rounds / 10))
   testCuts(Math.ceil(rounds / 10))
 })

@@ -11,6 +11,7 @@ describe('a route', () => {
 
   it('of one gateway stays there, and waits longer and longer, but not at first', () => {
     const alone = route()
+    alone.lost(0)
     const waits = [0, 1000, 2000, 3000, 4000, 11_000, 12_000].map(now => alone.moveOn(now))
     assert.equal(alone.current, home)
     assert.deepEqual(waits.slice(0, 5), [200, 400, 500, 500, 500])
@@ -54,10 +55,13 @@ describe('a route', () => {
 
   it('begins anew after a connection that lasted', () => {
     const alone = route()
+    assert.equal(alone.isEager(0), false, 'nothing was lost yet')
+    alone.lost(0)
     for (let i = 0; i < 9; i++) alone.moveOn(0)
     assert.equal(alone.isEager(0), true)
     alone.settle()
     assert.equal(alone.isEager(60_000), false)
+    alone.lost(60_000)
     assert.equal(alone.moveOn(60_000), 200)
     assert.equal(alone.isEager(60_000 + routeLimits.eager), false)
   })

@@ -183,6 +183,28 @@ describe('a viewer', { timeout: 30_000 }, () => {
     assert.deepEqual(steps, [30, 20, 10, 0, 10, 20])
   })
 
+  it('is shown the last picture where it asks for what is behind it, and no more comes', async () => {
+    const { watch, publishing, relay } = await setUp('over-', 25)
+    const viewer = await watch('start')
+    await until(() => viewer.since.includes(24))
+    const last = viewer.offsetOf(24)
+    await publishing.end('stopped')
+    await until(() => relay.get(id)?.state === 'ended' || viewer.events.at(-1)?.type === 'state')
+    for (const [i, from] of [`@${last + 1}`, '@100000', new Date(8e12).toISOString()].entries()) {
+      await viewer.seek(i + 1, from)
+      await until(() => viewer.since.includes(24))
+      assert.equal(viewer.first, 24, from)
+    }
+    // No keyframe follows: the last one is as far as it goes.
+    for (const [i, at] of [20, 22, 24].entries()) {
+      await viewer.seek(10 + i, `@${viewer.offsetOf(at)}`, 1)
+      await until(() => viewer.since.includes(24))
+      assert.equal(viewer.first, 20, `behind ${at}`)
+    }
+    await until(() => viewer.events.at(-1)?.type === 'state')
+    assert.equal(viewer.events.at(-2)?.type, 'end')
+  })
+
   it('that has a position of a broadcast that was deleted is live with the one that has its name now', async () => {
     const { watch, relay } = await setUp('deleted-', 15)
     const before = (await watch('live')).places[0]?.topic
@@ -205,7 +227,16 @@ describe('a viewer', { timeout: 30_000 }, () => {
     await until(() => viewer.since.includes(34))
     await viewer.seek(1, `@${viewer.offsetOf(33) + 1}`)
     assert.equal(viewer.places.at(-1)?.isLive, true)
+    assert.equal(
+      viewer.places.at(-1)?.wanted,
+      viewer.offsetOf(33) + 1,
+      'what is before it is only to be decoded',
+    )
     assert.deepEqual(viewer.since, [30, 31, 32, 33, 34])
+    // Nothing is left out of what comes, however far ahead it was asked for.
+    await viewer.seek(2, `@${viewer.offsetOf(34) + 1000}`)
+    assert.equal(viewer.places.at(-1)?.wanted, viewer.offsetOf(34) + 1)
+    assert.equal(viewer.events.at(-1)?.type, 'state', 'what changed while it was elsewhere was not told')
   })
 
   it('is told from when to when it may seek', async () => {
@@ -225,7 +256,7 @@ describe('a viewer', { timeout: 30_000 }, () => {
     clock.advance(1000)
     await until(() => viewer.events.some(({ type }) => type === 'span'))
     const span = viewer.events.find(({ type }) => type === 'span')
-    assert.deepEqual(span, { type: 'span', first: begun, last: begun + 5000, gaps: [] })
+    assert.deepEqual(span, { type: 'span', first: begun, last: begun + 5000, gaps: [], isOver: false })
   })
 
   it('is refused a position that is none', async () => {

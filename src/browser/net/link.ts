@@ -98,6 +98,7 @@ export class Link {
   /** Connections one after the other that were lost by silence. */
   #silences = 0
   #problem: Problem | undefined
+  #isLostTold = false
   /** Messages that came and were not heard yet; the gateway bounds a joining viewer's GOP. */
   readonly #backlog: { readonly socket: WebSocket; readonly part: Uint8Array }[] = []
   readonly #turns = new MessageChannel()
@@ -141,9 +142,9 @@ export class Link {
     return true
   }
 
-  /** Leaves the socket for a new one, at once; what the old one still says is not heard. */
+  /** Leaves the socket for a new one, at once, where it has said hello; what the old one still says is not heard. */
   reconnect(): void {
-    if (this.#state.kind === 'closed') return
+    if (!('socket' in this.#state)) return
     this.#enter({ kind: 'dialing' })
     this.#look(0)
   }
@@ -160,7 +161,15 @@ export class Link {
   #look(wait: number): void {
     this.#stopLooking()
     const { roundTrip } = this.clock
-    this.#dial = new Dial(this.#route, this.#path, { wait, roundTrip }, socket => this.#greet(socket))
+    this.#dial = new Dial(
+      this.#route,
+      this.#path,
+      { wait, roundTrip },
+      {
+        onOpen: socket => this.#greet(socket),
+        onTrouble: () => this.#tellLost(undefined),
+      },
+    )
   }
 
   #stopLooking(): void {
@@ -176,6 +185,7 @@ export class Link {
     const timer = setTimeout(() => this.#lose(socket), linkLimits.welcome)
     this.#enter({ kind: 'greeting', socket, openedAt, timer })
     this.#problem = undefined
+    this.#isLostTold = false
     this.#askedAt = openedAt
     this.#heardAt = Number.NEGATIVE_INFINITY
     this.#pings = 0
@@ -303,8 +313,16 @@ export class Link {
       this.#silences = isSilent ? 1 : 0
     } else if (isSilent) this.#silences += 1
     this.#enter({ kind: 'dialing' })
+    this.#route.lost(now)
     if (this.#dial === undefined) this.#look(this.#route.moveOn(now))
-    this.#handler.onLost(this.#problem)
+    this.#tellLost(this.#problem)
+  }
+
+  /** Once for each connection; of the first one that comes to nothing too. */
+  #tellLost(problem: Problem | undefined): void {
+    if (this.#isLostTold || this.#state.kind !== 'dialing') return
+    this.#isLostTold = true
+    this.#handler.onLost(problem)
   }
 
   #fail(problem: Problem): void {

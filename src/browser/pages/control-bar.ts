@@ -8,8 +8,9 @@ const words = text.controls
 export const controlLimits = {
   /** Milliseconds between two seeks while the slider is dragged. */
   drag: 250,
-  /** Milliseconds that an arrow key goes. */
+  /** Milliseconds that an arrow key goes, and within which the next one goes on from there. */
   key: 10_000,
+  row: 1000,
 } as const
 
 export const rates = [0.5, 1, 1.5, 2, 4] as const
@@ -34,6 +35,7 @@ export class ControlBar {
   #dragged: number | undefined
   #seeking: number | undefined
   #soughtAt = Number.NEGATIVE_INFINITY
+  #soughtTo: number | undefined
 
   constructor(player: Player, page: URL) {
     this.#player = player
@@ -90,7 +92,8 @@ export class ControlBar {
     const { span, clock, rate } = figures
     if (span?.last !== this.#figures?.span?.last) this.#spanAt = performance.now()
     const { kind } = this.#player.state
-    setText(this.#toggle, kind === 'paused' ? words.play : words.pause)
+    setText(this.#toggle, this.#player.isPaused ? words.play : words.pause)
+    this.#live.disabled = this.#player.isOver
     this.#live.ariaPressed = String(kind === 'live')
     if (rate !== this.#figures?.rate) this.#rate.value = String(rate)
     this.#figures = figures
@@ -111,29 +114,33 @@ export class ControlBar {
   }
 
   /** Keys of the whole page. @returns whether it was one */
-  key({ key }: KeyboardEvent): boolean {
+  key({ key, repeat }: KeyboardEvent): boolean {
     switch (key) {
       case ' ':
       case 'k':
-        this.#togglePlaying()
+        if (!repeat) this.#togglePlaying()
         return true
       case 'ArrowLeft':
-      case 'ArrowRight': {
-        const clock = this.#figures?.clock
-        if (clock !== undefined)
-          this.#goTo(clock + (key === 'ArrowLeft' ? -controlLimits.key : controlLimits.key))
+      case 'ArrowRight':
+        this.#moveBy(key === 'ArrowLeft' ? -controlLimits.key : controlLimits.key)
         return true
-      }
       case ',':
       case '.':
         this.#player.step(key === ',' ? -1 : 1)
         return true
       case 'l':
-        this.#player.seek('live')
+        if (!repeat && !this.#player.isOver) this.#player.seek('live')
         return true
       default:
         return false
     }
+  }
+
+  /** Several keys in a row add up, whatever of them has been shown by then. */
+  #moveBy(milliseconds: number): void {
+    const isInRow = performance.now() - this.#soughtAt < controlLimits.row
+    const from = isInRow ? this.#soughtTo : this.#figures?.clock
+    if (from !== undefined) this.#goTo(from + milliseconds)
   }
 
   #listen(): void {
@@ -147,11 +154,18 @@ export class ControlBar {
     this.#slider.addEventListener('pointerleave', () => {
       this.#bubble.hidden = true
     })
-    this.#rate.addEventListener('change', () => this.#player.setRate(Number(this.#rate.value)))
+    this.#rate.addEventListener('change', () => {
+      this.#player.setRate(Number(this.#rate.value))
+      // What is on now comes no faster.
+      this.#rate.value = String(this.#player.figures.rate)
+    })
+    this.#slider.addEventListener('keydown', event => {
+      if (this.key(event)) event.preventDefault()
+    })
   }
 
   #togglePlaying(): void {
-    if (this.#player.state.kind === 'paused') this.#player.play()
+    if (this.#player.isPaused) this.#player.play()
     else this.#player.pause()
   }
 
@@ -166,9 +180,11 @@ export class ControlBar {
   /** @param time wall clock, milliseconds; at the end of what there is, it is live */
   #goTo(time: number): void {
     this.#soughtAt = performance.now()
+    this.#soughtTo = time
     const span = this.#figures?.span
-    if (span !== undefined && time >= this.#last(span.last) - 500) this.#player.seek('live')
-    else this.#player.seek(new Date(Math.max(time, span?.first ?? 0)).toISOString())
+    const [first, last] = span === undefined ? [0, time] : [span.first, this.#last(span.last)]
+    if (time >= last - 500 && !this.#player.isOver) this.#player.seek('live')
+    else this.#player.seek(new Date(Math.min(last, Math.max(first, time))).toISOString())
   }
 
   /** On air, time goes on between two words of the gateway about it. */

@@ -74,9 +74,10 @@ function show(id: BroadcastId): void {
   const controls = new ControlBar(player, page)
   under.replaceWith(controls.root)
   addEventListener('keydown', event => {
-    const isTyping =
-      event.target instanceof Element && event.target.matches('input, select, textarea, button, summary')
-    const isOurs = !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey
+    const isTyping = event.target instanceof Element && event.target.matches('input, select, textarea')
+    const presses = event.target instanceof Element && event.target.matches('button, summary, a')
+    const isPress = presses && (event.key === ' ' || event.key === 'Enter')
+    const isOurs = !isTyping && !isPress && !event.ctrlKey && !event.metaKey && !event.altKey
     if (isOurs && controls.key(event)) event.preventDefault()
   })
   observe({ player: () => player })

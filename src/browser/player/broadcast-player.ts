@@ -131,7 +131,11 @@ export class BroadcastPlayer implements Player {
   }
 
   get isOver(): boolean {
-    return this.#broadcast === 'ended'
+    return this.#span?.isOver ?? this.#broadcast === 'ended'
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused
   }
 
   get sound(): SoundState {
@@ -140,7 +144,7 @@ export class BroadcastPlayer implements Player {
 
   get figures(): PlayerFigures {
     const [mode = this.#options.mode ?? 'webcodecs'] = this.#modes
-    const clock = this.#course.timeAt(this.#shown())
+    const clock = this.#course.timeAt(this.#presentation?.shown)
     return {
       ...(this.#presentation?.figures(performance.now()) ?? nothing),
       mode,
@@ -182,7 +186,7 @@ export class BroadcastPlayer implements Player {
     this.#isPaused = false
     this.#presentation?.setPaused(false)
     if (this.#isHalted) {
-      const behind = this.#course.behind(this.#shown())
+      const behind = this.#course.behind(this.#presentation?.shown)
       this.#go(behind === undefined ? this.#course.aim : { from: behind })
     }
     this.#update()
@@ -198,7 +202,7 @@ export class BroadcastPlayer implements Player {
   }
 
   step(direction: -1 | 1): void {
-    const from = this.#course.at(this.#shown())
+    const from = this.#course.at(this.#presentation?.shown)
     if (from === undefined) return
     this.#isPaused = true
     this.#presentation?.setPaused(true)
@@ -213,7 +217,7 @@ export class BroadcastPlayer implements Player {
     // What is on now comes no faster, and slower it is no longer that.
     if (wanted === this.#rate || (isLive && wanted > 1)) return
     this.#rate = wanted
-    const behind = isLive && !this.#isPaused ? this.#course.behind(this.#shown()) : undefined
+    const behind = isLive && !this.#isPaused ? this.#course.behind(this.#presentation?.shown) : undefined
     if (behind !== undefined) this.#go({ from: behind })
     else this.#presentation?.setRate(wanted)
     this.#update()
@@ -281,7 +285,12 @@ export class BroadcastPlayer implements Player {
         this.#place(message)
         break
       case 'span':
-        this.#span = { first: message.first, last: message.last, gaps: message.gaps ?? [] }
+        this.#span = {
+          first: message.first,
+          last: message.last,
+          gaps: message.gaps ?? [],
+          isOver: message.over === true,
+        }
         break
       case 'state':
         this.#broadcast = message.state
@@ -311,6 +320,10 @@ export class BroadcastPlayer implements Player {
   #place(place: MessageOf<'place'>): void {
     const isFirst = !this.#course.hasBegun
     if (!this.#course.place(place)) return
+    if (this.#course.owesStep) {
+      this.#go(this.#course.aim)
+      return
+    }
     const mode = place.live && this.#course.aim.from === 'live' ? 'live' : 'replay'
     if (isFirst && this.#presentation?.mode !== mode) this.#begin(mode)
     this.#paced = !place.live || this.#presentation?.mode === 'replay'
@@ -324,7 +337,7 @@ export class BroadcastPlayer implements Player {
     const message = this.#course.seek(aim)
     this.#begin(aim.from === 'live' ? 'live' : 'replay')
     if (message !== undefined) this.#link.send(message)
-    else if (this.#connection === 'open') this.#link.reconnect()
+    else this.#link.reconnect()
   }
 
   #begin(mode: TimelineMode): void {
@@ -343,6 +356,12 @@ export class BroadcastPlayer implements Player {
     this.#link.send({ type: 'pause' })
   }
 
+  /** What is on now comes without end, and a picture that stands still has no use for it. */
+  #haltAtEdge(): void {
+    const isAtEdge = this.#course.isLive && this.#presentation?.shown !== undefined
+    if (this.#isPaused && !this.#isHalted && isAtEdge) this.#halt()
+  }
+
   /** A replay that has come to what is on now goes over to it. */
   #reachEdge(): void {
     const presentation = this.#presentation
@@ -351,15 +370,9 @@ export class BroadcastPlayer implements Player {
     if (this.#broadcast !== 'live' || ahead === undefined || ahead > reach) return
     this.#rate = 1
     this.#paced = false
+    this.#course.arrive()
     presentation.goLive()
     this.#update()
-  }
-
-  #shown(): Place | undefined {
-    const timestamp = this.#presentation?.shown
-    return timestamp === undefined || this.#session === undefined
-      ? undefined
-      : { session: this.#session, timestamp }
   }
 
   #catalog({ session = 'unnamed', catalog }: MessageOf<'catalog'>): void {
@@ -426,12 +439,13 @@ export class BroadcastPlayer implements Player {
 
   #painted(shownAt: number): void {
     this.#reachEdge()
+    this.#haltAtEdge()
     const { shown, firstAt } = this.#presentation ?? {}
     if (this.#joinMs === undefined && firstAt !== undefined) {
       this.#joinMs = firstAt - (this.#joinFrom ?? firstAt)
       this.#update()
     }
-    const captured = shown === undefined ? undefined : this.#presentation?.capturedAt(shown)
+    const captured = shown === undefined ? undefined : this.#presentation?.capturedAt(shown.timestamp)
     if (captured !== undefined) this.#lagMs = this.#link.gatewayTime(shownAt) - captured
   }
 
@@ -442,6 +456,7 @@ export class BroadcastPlayer implements Player {
     }
     this.#presentation?.pump()
     this.#reachEdge()
+    this.#haltAtEdge()
   }
 
   #lost(problem: Problem | undefined): void {

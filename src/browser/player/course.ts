@@ -19,6 +19,8 @@ export type Verdict = 'stale' | 'hidden' | 'shown'
 
 export class Course {
   #aim: Aim
+  /** The topic that an offset in the aim is of; undefined where whoever made the address knew of none. */
+  #aimTopic: string | undefined
   /** The newest seek of this connection; and whether what comes is still of the one before. */
   #seek = 0
   #isAwaited = false
@@ -63,14 +65,25 @@ export class Course {
     this.#canSeek = false
     this.#isLive = false
     this.#wanted = undefined
-    if (this.#offset === undefined) return { from: this.#aim.from }
-    const topic = this.#topic === undefined ? {} : { topic: this.#topic }
-    return { from: `@${this.#offset + 1}`, ...topic }
+    if (this.#offset === undefined) return { from: this.#aim.from, ...named(this.#aimTopic) }
+    return { from: `@${this.#offset + 1}`, ...named(this.#topic) }
+  }
+
+  /** Whether the step that was asked for is still to be taken: a hello cannot ask for one. */
+  get owesStep(): boolean {
+    return this.#seek === 0 && this.#offset === undefined && this.#aim.step !== undefined
+  }
+
+  /** It has come to what is on now: where it has to begin anew, it begins there. */
+  arrive(): void {
+    this.#aim = { from: 'live' }
+    this.#aimTopic = undefined
   }
 
   /** @returns what is to be sent; undefined where only a new connection gets there */
   seek(aim: Aim): KnownMessage | undefined {
     this.#aim = aim
+    this.#aimTopic = aim.from.startsWith('@') ? this.#topic : undefined
     this.forget()
     if (!this.#canSeek) return undefined
     this.#seek += 1
@@ -147,3 +160,5 @@ export class Course {
     return this.#places.after(place)
   }
 }
+
+const named = (topic: string | undefined): { topic?: string } => (topic === undefined ? {} : { topic })

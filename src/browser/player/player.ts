@@ -77,6 +77,8 @@ export interface Span {
   readonly last: number
   /** From when to when it was over, in between. */
   readonly gaps: readonly (readonly [from: number, to: number])[]
+  /** Whether it does not grow. */
+  readonly isOver: boolean
 }
 
 export interface Player {
@@ -87,6 +89,8 @@ export interface Player {
   readonly title: string | undefined
   /** Whether the broadcast is over: what there is does not grow. */
   readonly isOver: boolean
+  /** Whether the picture stands still, or will once there is a connection again. */
+  readonly isPaused: boolean
   start(): void
   /** The picture stands still. What comes meanwhile is in the log. */
   pause(): void

@@ -31,8 +31,8 @@ export interface Presentation {
   readonly mode: TimelineMode
   readonly playedOut: boolean
   readonly sound: SoundState
-  /** Media time of the picture on the page. */
-  readonly shown: Micros | undefined
+  /** Whose picture is on the page, and its media time. */
+  readonly shown: Place | undefined
   /** When the first picture was on the page, on the clock of `performance.now()`. */
   readonly firstAt: number | undefined
   figures(now: number): PresentationFigures
@@ -44,7 +44,7 @@ export interface Presentation {
   setPaused(isPaused: boolean): void
   /** Milliseconds of media that came and are still to be shown; undefined where that is not known. */
   readonly ahead: number | undefined
-  /** Milliseconds from what is on now within which a replay can go over to it, and nobody sees it jump. */
+  /** Milliseconds from what is on now within which a replay goes over to it. */
   readonly reach: number
   /** A replay has come to what is on now: it goes on as a live picture, with what it has. */
   goLive(): void

@@ -16,6 +16,9 @@ export interface SoundLaneHandler {
   onError(error: Error): void
 }
 
+/** The picture stands still, and sound with it; or it has another pace, at which there is no sound. */
+export type Hold = 'none' | 'still' | 'mute'
+
 export class SoundLane {
   readonly #handler: SoundLaneHandler
   #wish: SoundWish
@@ -23,8 +26,7 @@ export class SoundLane {
   #track: AudioTrack | null | undefined
   #sound: Sound | undefined
   #decoder: SoundDecoder | undefined
-  /** Nothing is played, whatever the wish: the picture stands still, or has another pace. */
-  #isHeld = false
+  #hold: Hold = 'none'
 
   constructor(wish: SoundWish, handler: SoundLaneHandler) {
     this.#wish = wish
@@ -34,11 +36,11 @@ export class SoundLane {
   get state(): SoundState {
     if (this.#wish === 'off') return this.#track === null ? 'none' : 'off'
     if (this.#track === null || this.#sound === undefined) return 'none'
-    return this.#sound.isPlaying ? this.#wish : 'blocked'
+    return this.#sound.isPlaying || this.#hold === 'still' ? this.#wish : 'blocked'
   }
 
   get isPlaying(): boolean {
-    return !this.#isHeld && this.#wish !== 'off' && this.#sound?.isPlaying === true
+    return this.#hold === 'none' && this.#wish !== 'off' && this.#sound?.isPlaying === true
   }
 
   /** Whether the decoder has enough for now. */
@@ -67,11 +69,15 @@ export class SoundLane {
     this.#sound?.clear()
   }
 
-  /** Plays nothing for a while; what comes meanwhile is passed over. */
-  hold(isHeld: boolean): void {
-    if (isHeld === this.#isHeld) return
-    this.#isHeld = isHeld
-    if (isHeld) {
+  /** Plays nothing for a while, whatever the wish. */
+  hold(hold: Hold): void {
+    if (hold === this.#hold) return
+    const before = this.#hold
+    this.#hold = hold
+    if (hold === 'still') this.#sound?.suspend()
+    else if (before === 'still') this.#sound?.resume()
+    // What comes at another pace is passed over.
+    if (hold === 'mute') {
       this.#closeDecoder()
       this.#sound?.clear()
     }
@@ -102,7 +108,7 @@ export class SoundLane {
     else {
       this.open()
       this.#sound?.setHeard(wish === 'heard')
-      this.#sound?.resume()
+      if (this.#hold !== 'still') this.#sound?.resume()
     }
     this.hear()
     this.#handler.onChange()

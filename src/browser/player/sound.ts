@@ -63,6 +63,11 @@ export class Sound {
     void this.#context.resume().catch(() => {})
   }
 
+  /** Stands still with all that it was given, until it is resumed. */
+  suspend(): void {
+    void this.#context.suspend().catch(() => {})
+  }
+
   setHeard(heard: boolean): void {
     this.#gain.gain.setTargetAtTime(heard ? 1 : 0, this.#context.currentTime, 0.01)
   }

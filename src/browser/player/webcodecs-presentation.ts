@@ -32,8 +32,11 @@ export const playbackLimits = {
   first: 50,
   /** Milliseconds for which sound waits for a first picture, before it is played without. */
   pictureless: 2000,
-  /** Milliseconds from what is on now at which a replay goes over to it: the timeline takes up the rest by and by. */
-  reach: 150,
+  /**
+   * Milliseconds from what is on now at which a replay goes over to it: at its own pace, as far as a short pause takes it, and
+   * hurrying no further than the timeline takes up by and by.
+   */
+  reach: { usual: 400, hurrying: 150 },
   /** Milliseconds between two words to the audio thread. */
   follow: 50,
 } as const
@@ -48,6 +51,8 @@ export class WebCodecsPresentation implements Presentation {
   readonly #sound: SoundLane
   readonly #queue = new PictureQueue<VideoFrame & { readonly timestamp: Micros }>()
   #timeline = new Timeline('live')
+  /** Of the picture on the page. */
+  #shownSession = ''
   #rate = 1
   #isPaused = false
   /** Media times of pictures that are decoded only because others need them. */
@@ -92,8 +97,9 @@ export class WebCodecsPresentation implements Presentation {
     return this.#canvas.element
   }
 
-  get shown(): Micros | undefined {
-    return this.#canvas.shown
+  get shown(): Place | undefined {
+    const timestamp = this.#canvas.shown
+    return timestamp === undefined ? undefined : { session: this.#shownSession, timestamp }
   }
 
   get firstAt(): number | undefined {
@@ -179,7 +185,7 @@ export class WebCodecsPresentation implements Presentation {
   }
 
   get reach(): number {
-    return playbackLimits.reach
+    return this.#rate === 1 ? playbackLimits.reach.usual : playbackLimits.reach.hurrying
   }
 
   get ahead(): number | undefined {
@@ -201,7 +207,7 @@ export class WebCodecsPresentation implements Presentation {
 
   /** Sound is played at its own pace, or not at all. */
   #holdSound(): void {
-    this.#sound.hold(this.#isPaused || this.#rate !== 1)
+    this.#sound.hold(this.#rate !== 1 ? 'mute' : this.#isPaused ? 'still' : 'none')
   }
 
   goOn(): void {
@@ -371,7 +377,7 @@ export class WebCodecsPresentation implements Presentation {
     if (this.#fresh) {
       // The first picture at once: what is right about its moment comes with those that follow.
       this.#fresh = false
-      this.#canvas.paint(picture, now)
+      this.#show(picture, now)
       picture.close()
       this.#handler.onPainted(now)
       this.#sound.open()
@@ -414,10 +420,15 @@ export class WebCodecsPresentation implements Presentation {
     const isLate = this.mode === 'live' && media - picture.timestamp > playbackLimits.late
     if (isLate && now - (this.#canvas.paintedAt ?? 0) < playbackLimits.while) this.#late += 1
     else {
-      this.#canvas.paint(picture, now)
+      this.#show(picture, now)
       this.#handler.onPainted(now)
     }
     picture.close()
+  }
+
+  #show(picture: VideoFrame, now: number): void {
+    this.#canvas.paint(picture, now)
+    this.#shownSession = this.#feed.current?.session ?? ''
   }
 
   #follow(now: number): void {

@@ -90,6 +90,8 @@ type Connection =
 export class Feed {
   readonly #options: FeedOptions
   readonly #resume = new Resume()
+  /** That the offsets are of, where the gateway says so. */
+  #topic: { readonly topic?: string } = {}
   readonly #queue = new BoundedQueue<FeedItem>(feedLimits, item =>
     item.kind === 'frame' ? item.frame.data.byteLength + 128 : 1024,
   )
@@ -199,8 +201,9 @@ export class Feed {
     this.#enter({ kind: 'connecting', socket, timer })
     this.#problem = undefined
     socket.on('open', () => {
-      const from = this.#resume.from ?? this.#options.from
-      socket.send(encodeMessage({ type: 'hello', role: 'watch', version: protocolVersion, from }))
+      const { from } = this.#resume
+      const place = from === undefined ? { from: this.#options.from } : { from, ...this.#topic }
+      socket.send(encodeMessage({ type: 'hello', role: 'watch', version: protocolVersion, ...place }))
     })
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (this.#holds(socket)) this.#receive(socket, data, isBinary)
@@ -250,6 +253,9 @@ export class Feed {
         this.#setState(message.state, message.reason)
         this.#toldEnded = message.state === 'ended'
         this.#checkOver()
+        return
+      case 'place':
+        this.#topic = message.topic === undefined ? {} : { topic: message.topic }
         return
       case 'gateways':
         this.#route.learn(message.urls)
@@ -382,6 +388,7 @@ export class Feed {
       return
     }
     if (lasted > feedLimits.settled) this.#route.settle()
+    this.#route.lost(now)
     const wait = this.#route.moveOn(now)
     this.#enter({ kind: 'waiting', timer: setTimeout(() => this.#connect(), wait) })
     this.#setState('reconnecting', problem.message)

@@ -108,8 +108,8 @@ export class MediaSourcePresentation implements Presentation {
     return this.#surface.isBlocked ? 'blocked' : this.#wish
   }
 
-  get shown(): Micros | undefined {
-    return this.#shown?.timestamp
+  get shown(): Place | undefined {
+    return this.#shown && { session: this.#shown.stretch.session, timestamp: this.#shown.timestamp }
   }
 
   get firstAt(): number | undefined {
@@ -363,15 +363,18 @@ export class MediaSourcePresentation implements Presentation {
     const { currentTime } = this.#surface.element
     const after = this.#stretches.newest === undefined ? mseLimits.lead : currentTime * 1_000_000
     const stretch = this.#stretches.place(kind, frame, segment.session, after)
-    if (this.#playhead.isJoining && frame.hidden !== true) {
-      // What is hidden is in front of what was asked for.
-      const begins = this.#hasHidden ? stretch.base + frame.timestamp : stretch.from
-      this.#joins = Math.min(this.#joins ?? begins, begins)
-    } else if (frame.hidden === true) this.#hasHidden = true
+    if (frame.hidden === true) this.#hasHidden = true
+    else if (this.#playhead.isJoining) this.#joinWith(kind, frame, stretch)
     if (frame.capturedAt !== undefined && kind === 'video')
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
     if (kind === 'audio') this.#fillBefore(frame.timestamp + stretch.base, stretch)
     this.#source?.append(kind, frame, stretch.base)
+  }
+
+  /** What is hidden is in front of what was asked for; sound of that time may come before its picture. */
+  #joinWith(kind: Kind, { timestamp }: FeedFrame, { base, from }: Stretch): void {
+    if (this.#hasHidden && kind === 'audio' && this.#source?.hasPicture === true) return
+    this.#joins ??= this.#hasHidden ? base + timestamp : from
   }
 
   /** Milliseconds of what was appended that are still to be played: of the track that has less. */
