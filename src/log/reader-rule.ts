@@ -9,6 +9,7 @@
  *  3. An epoch is an offset before the record's own; anything else is no writer of ours.
  *  4. Within a session each number counts once, and only above every number that counted before: repeats come
  *     from retries. A gap record counts for all the numbers it names.
+ *  5. Timed data has neither epoch nor number: it always counts, and changes nothing about what else does.
  *
  * A reader that begins in the middle, sent there by a record's `start`, takes as the floor the epoch under which the
  * GOP there began: the record's own, or the one that it names beside `start` where its session went on in a GOP of
@@ -54,6 +55,7 @@ export class ReaderRule {
   /** Judges the entry at an offset. Offsets must come in ascending order. */
   judge(offset: Offset, entry: Entry): Verdict {
     if (entry.kind === 'unknown' || entry.kind === 'corrupt') return 'skipped'
+    if (entry.kind === 'data') return 'accepted'
     if (entry.kind === 'session') {
       this.#hold(offset, entry.session)
       return 'accepted'

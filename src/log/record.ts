@@ -3,13 +3,15 @@
  * `docs/record-format.md` is the same in words, with readers in other languages; `test/golden` holds records
  * that every later version must read.
  *
- * A frame's key is its track's name. Keys of everything else begin with a dot, which no track name does.
+ * A frame's key is its track's name; so is that of timed data, which has no number. Keys of everything else begin with a
+ * dot, which no track name does.
  * Header values are ASCII: decimal integers, or hexadecimal for the checksum.
  */
 import { crc32 } from 'node:zlib'
 import { decodeText, encodeText } from '../core/text.ts'
 import type { Frame } from '../media/frame.ts'
-import { isTrackName, type Micros, type Millis, type Offset } from '../units.ts'
+import { isDataTrackName, type TimedData, timedDataLimits } from '../media/timed-data.ts'
+import { isTrackName, type Micros, type Millis, type Offset, type TrackName } from '../units.ts'
 import type { Header, LogRecord, NewRecord } from './log.ts'
 
 export const formatVersion = '1'
@@ -65,7 +67,13 @@ export interface EndEntry extends Claimed {
   readonly reason: string
 }
 
-export type WrittenEntry = FrameEntry | CatalogEntry | SessionEntry | GapEntry | EndEntry
+/** Data beside the frames: whoever may write to the topic may write it, and no claim is needed. */
+export interface DataEntry {
+  readonly kind: 'data'
+  readonly record: TimedData
+}
+
+export type WrittenEntry = FrameEntry | CatalogEntry | SessionEntry | GapEntry | EndEntry | DataEntry
 
 /** What a reader skips: written by something else, by a later version, or damaged. */
 export type SkippedEntry =
@@ -85,6 +93,13 @@ export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
     const { session, resumeHash, nonce, gateway } = entry
     const value = encodeText(JSON.stringify({ session, resumeHash, nonce, gateway }))
     return { key: controlKeys.session, value, headers, timestamp }
+  }
+  if (entry.kind === 'data') {
+    const { track, moment, duration, data } = entry.record
+    if (moment !== undefined) headers.push(['s', moment.session], ['t', String(moment.timestamp)])
+    if (duration !== undefined) headers.push(['d', String(duration)])
+    headers.push(['crc', checksum(data)])
+    return { key: track, value: data, headers, timestamp }
   }
   headers.push(['s', entry.session], ['e', String(entry.epoch)])
   if (entry.start !== undefined) headers.push(['start', String(entry.start)])
@@ -134,6 +149,7 @@ export function decodeRecord(record: LogRecord): Entry {
   if (version === undefined) return unknown('no format version')
   if (version !== formatVersion) return unknown(`format version ${version.slice(0, 8)}`)
   if (record.key === controlKeys.session) return decodeSession(record.value)
+  if (isDataTrackName(record.key) && !fields.has('e') && !fields.has('n')) return decodeData(record, fields)
 
   const epoch = integer(fields.get('e'))
   const session = fields.get('s')
@@ -196,6 +212,31 @@ function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, cla
     ...(capturedAt === undefined ? {} : { capturedAt: capturedAt as Millis }),
   }
   return { kind: 'frame', ...claimed, sequence, frame }
+}
+
+/** Damage here is no hole among the frames: the record is passed over, and no picture waits for a keyframe. */
+function decodeData(record: LogRecord, fields: ReadonlyMap<string, string>): Entry {
+  const { value } = record
+  if (value.byteLength === 0 || value.byteLength > timedDataLimits.bytes)
+    return unknown('data of no size that it may have')
+  const expected = fields.get('crc')
+  if (expected !== undefined && expected !== checksum(value)) return unknown('data with a wrong checksum')
+  const session = fields.get('s')
+  const timestamp = integer(fields.get('t'))
+  if ((session === undefined) !== !fields.has('t')) return unknown('data with half a moment')
+  if (session !== undefined && (timestamp === undefined || !sessionPattern.test(session)))
+    return unknown('data with a moment that is none')
+  const duration = integer(fields.get('d'))
+  if (duration !== undefined && duration < 0) return unknown('a negative duration')
+  return {
+    kind: 'data',
+    record: {
+      track: record.key as TrackName,
+      ...(session === undefined ? {} : { moment: { session, timestamp: timestamp as Micros } }),
+      ...(duration === undefined ? {} : { duration: duration as Micros }),
+      data: value,
+    },
+  }
 }
 
 /** Largest number of a frame: what follows it is still a safe integer. */

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 REMEMBERED_SESSIONS = 16
 TRACK = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
+DATA_TRACK = re.compile(r"meta-[a-z0-9-]{1,27}\Z")
 SESSION = re.compile(r"[a-z0-9]{8}\Z")
 
 
@@ -60,6 +61,8 @@ def judge(rule, message):
         assert SESSION.match(claim["session"]) and claim["gateway"] and len(claim["resumeHash"]) == 64
         rule.hold(offset, claim["session"])
         return {**found, **{name: claim[name] for name in ("session", "nonce", "resumeHash")}}
+    if DATA_TRACK.match(key) and not headers.keys() & {"e", "n"}:
+        return judge_data(found, headers, value)
     epoch, session = int(headers["e"]), headers["s"]
     found |= {"epoch": epoch, "session": session}
     if "start" in headers:
@@ -87,6 +90,19 @@ def judge(rule, message):
         if header in headers:
             found[name] = int(headers[header])
     return {**found, "bytes": len(value), "crc": headers["crc"]}
+
+
+def judge_data(found, headers, value):
+    """Timed data needs no claim."""
+    if not 1 <= len(value) <= 65536 or ("s" in headers) != ("t" in headers):
+        return None
+    if "crc" in headers and f"{zlib.crc32(value):08x}" != headers["crc"]:
+        return None
+    if "s" in headers:
+        found |= {"session": headers["s"], "timestamp": int(headers["t"])}
+    if "d" in headers:
+        found["duration"] = int(headers["d"])
+    return {**found, "bytes": len(value)}
 
 
 def main(servers, topic):

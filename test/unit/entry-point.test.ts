@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Log, LogRecord } from '../../src/log/log.ts'
+import type { Log, LogRecord, NewRecord } from '../../src/log/log.ts'
 import { encodeEntry } from '../../src/log/record.ts'
 import { entryPointOf, newestGop, searchBytes } from '../../src/relay/entry-point.ts'
-import { millis, type Offset, offset } from '../../src/units.ts'
+import { millis, type Offset, offset, trackName } from '../../src/units.ts'
 import { testFrame } from '../support/clients.ts'
 
 const topic = { name: 'video-cam', id: 't' }
 
 /** A topic of large records of another program, after one GOP of ours; made as they are read. */
-function foreign(bytes: number, next: number) {
-  const value = new Uint8Array(bytes)
+function foreign(
+  bytes: number,
+  next: number,
+  record: NewRecord = { key: 'boxes', value: new Uint8Array(bytes), headers: [], timestamp: millis(0) },
+) {
   let read = 0
   const recordAt = (at: number): LogRecord =>
     at < 10
@@ -28,7 +31,7 @@ function foreign(bytes: number, next: number) {
           ),
           offset: at as Offset,
         }
-      : { key: 'boxes', value, headers: [], timestamp: millis(0), offset: at as Offset }
+      : { ...record, offset: at as Offset }
   const log = {
     bounds: async () => ({ first: offset(0), next: offset(next) }),
     read: async (_: unknown, from: number, maxBytes: number) => {
@@ -45,6 +48,17 @@ describe('the search for the newest GOP', () => {
   it('goes back past records of other programs', async () => {
     const { log } = foreign(100, 2000)
     assert.deepEqual(await newestGop(log, topic), { from: 1, floor: 0 })
+  })
+
+  it('passes over timed data, which carries no start', async () => {
+    const data = {
+      kind: 'data',
+      record: { track: trackName('meta-score'), data: new Uint8Array(9) },
+    } as const
+    const { log } = foreign(100, 2000, encodeEntry(data, millis(0)))
+    assert.deepEqual(await newestGop(log, topic), { from: 1, floor: 0 })
+    const position = { kind: 'offset', offset: offset(500) } as const
+    assert.deepEqual(await entryPointOf(log, topic, position, false), { from: 1, floor: 0, wanted: 500 })
   })
 
   it('gives up after a number of records, and begins there', async () => {

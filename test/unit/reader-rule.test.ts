@@ -45,6 +45,26 @@ describe("the readers' rule", () => {
     ])
   })
 
+  it('always takes timed data, which changes nothing', () => {
+    const data: Entry = {
+      kind: 'data',
+      record: {
+        track: trackName('meta-score'),
+        moment: { session: 'cccccccc', timestamp: micros(9) },
+        data: new Uint8Array(1),
+      },
+    }
+    const rule = new ReaderRule()
+    assert.deepEqual(verdicts(rule, [data, data]), ['accepted', 'accepted'])
+    assert.equal(rule.epoch, undefined)
+    assert.equal(rule.session, undefined)
+    const entries = [claim('aaaaaaaa'), data, frame(2, 'aaaaaaaa', 0), data, frame(2, 'aaaaaaaa', 0), data]
+    const expected = ['accepted', 'accepted', 'accepted', 'accepted', 'repeated', 'accepted']
+    assert.deepEqual(verdicts(rule, entries, 2), expected)
+    assert.equal(rule.lastSequence('aaaaaaaa'), 0)
+    assert.equal(rule.lastSequence('cccccccc'), -1)
+  })
+
   it('counts each number of a session once, through all its claims', () => {
     const entries = [
       claim('aaaaaaaa'),

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Header, LogRecord } from '../../src/log/log.ts'
 import { decodeRecord, type Entry, encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
+import { type TimedData, timedDataLimits } from '../../src/media/timed-data.ts'
 import { micros, millis, type Offset, trackName } from '../../src/units.ts'
 
 interface Golden {
@@ -17,9 +18,9 @@ interface Golden {
   readonly entry: Record<string, unknown>
 }
 
-const golden = JSON.parse(
-  readFileSync(join(import.meta.dirname, '..', 'golden', 'records-v1.json'), 'utf8'),
-) as Golden[]
+const golden = ['records-v1.json', 'data-v1.json'].flatMap(
+  file => JSON.parse(readFileSync(join(import.meta.dirname, '..', 'golden', file), 'utf8')) as Golden[],
+)
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
 
@@ -34,6 +35,7 @@ const recordOf = ({ key, timestamp, headers, value }: Golden): LogRecord => ({
 /** JSON has no bytes: the value stands for `data` and `catalog`. */
 function entryOf({ entry, value }: Golden): unknown {
   if (entry.kind === 'frame') return { ...entry, frame: { ...(entry.frame as object), data: bytes(value) } }
+  if (entry.kind === 'data') return { ...entry, record: { ...(entry.record as object), data: bytes(value) } }
   return entry.kind === 'catalog' ? { ...entry, catalog: bytes(value) } : entry
 }
 
@@ -84,6 +86,28 @@ describe('the record format', () => {
     )
   })
 
+  it('gives any timed data back, as large as it may be and no larger', () => {
+    const records: fc.Arbitrary<TimedData> = fc.record(
+      {
+        track: fc.constantFrom('meta-score', 'meta-a', `meta-${'z'.repeat(27)}`).map(trackName),
+        moment: fc.record(
+          { session: fc.constant('abcd1234'), timestamp: fc.maxSafeInteger().map(micros) },
+          { noNullPrototype: true },
+        ),
+        duration: fc.nat().map(micros),
+        data: fc.uint8Array({ minLength: 1 }),
+      },
+      { requiredKeys: ['track', 'data'], noNullPrototype: true },
+    )
+    const again = (record: TimedData): Entry =>
+      decodeRecord({ ...encodeEntry({ kind: 'data', record }, millis(1)), offset: 1000 as Offset })
+    fc.assert(fc.property(records, record => assert.deepEqual(again(record), { kind: 'data', record })))
+    const [track, { bytes: limit }] = [trackName('meta-score'), timedDataLimits]
+    assert.equal(again({ track, data: new Uint8Array(limit) }).kind, 'data')
+    assert.equal(again({ track, data: new Uint8Array(limit + 1) }).kind, 'unknown')
+    assert.equal(again({ track: trackName('metascore'), data: new Uint8Array(1) }).kind, 'unknown')
+  })
+
   it('says in a catalog whose claim it belongs to, and reads catalogs that do not say it', () => {
     const entry: Entry = {
       kind: 'catalog',
@@ -112,7 +136,7 @@ describe('the record format', () => {
     )
     const names = fc.constantFrom('v', 's', 'e', 'n', 't', 'd', 'dt', 'k', 'c', 'start', 'rh', 'crc', 'x')
     const records = fc.record({
-      key: fc.constantFrom('video', '.session', '.catalog', '.gap', '.end', '', 'Ünknown'),
+      key: fc.constantFrom('video', 'meta-score', '.session', '.catalog', '.gap', '.end', '', 'Ünknown'),
       headers: fc.array(fc.tuple(names, texts), { maxLength: 14 }),
       value: fc.oneof(
         fc.uint8Array(),
