@@ -1,6 +1,6 @@
 /**
  * Messages between page and gateway, one per binary WebSocket message; `docs/wire-protocol.md` is the same in
- * words. The first byte is the type. A frame is binary from end to end; everything else is UTF-8 JSON.
+ * words. The first byte is the type. Frames and timed data are binary from end to end; everything else is UTF-8 JSON.
  * A type that this version does not know decodes as `unknown`: receivers count it and go on.
  */
 import * as v from 'valibot'
@@ -9,6 +9,7 @@ import { decodeText, encodeText } from '../core/text.ts'
 import { FramelogError } from '../errors.ts'
 import { type Catalog, checkCatalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
+import { isDataTrackName, type TimedData, timedDataLimits } from '../media/timed-data.ts'
 import { isTrackName, type Micros, type Millis, type Offset } from '../units.ts'
 
 export const protocolVersion = 1
@@ -44,15 +45,18 @@ const types = {
   seek: 17,
   pause: 18,
   span: 19,
+  data: 20,
 } as const
 
 const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16 } as const
+const dataFlags = { moment: 1, duration: 2, relayed: 4 } as const
 
 const shortText = v.pipe(v.string(), v.maxLength(1024))
 const secret = v.pipe(v.string(), v.minLength(16), v.maxLength(128))
 const integer = v.pipe(v.number(), v.safeInteger())
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const session = v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/))
+const sessionPattern = /^[a-z0-9]{8}$/
+const session = v.pipe(v.string(), v.regex(sessionPattern))
 const position = v.pipe(v.string(), v.maxLength(64))
 const broadcastState = v.picklist(['waiting', 'live', 'interrupted', 'ended'])
 
@@ -60,7 +64,7 @@ const broadcastState = v.picklist(['waiting', 'live', 'interrupted', 'ended'])
 export type BroadcastState = v.InferOutput<typeof broadcastState>
 
 const schemas = {
-  /** The first message on either socket. */
+  /** The first message on each socket. */
   hello: v.variant('role', [
     v.looseObject({
       role: v.literal('publish'),
@@ -80,6 +84,7 @@ const schemas = {
       /** Id of the topic that an offset is of, as a place told it: without it, of whichever is there. */
       topic: v.optional(shortText),
     }),
+    v.looseObject({ role: v.literal('data'), version: count, token: v.optional(shortText) }),
   ]),
   /** The gateway's answer to hello. */
   welcome: v.variant('role', [
@@ -102,8 +107,16 @@ const schemas = {
       gateway: shortText,
       state: broadcastState,
     }),
+    v.looseObject({
+      role: v.literal('data'),
+      version: count,
+      time: count,
+      gateway: shortText,
+      /** Largest data of one message, in bytes. */
+      maxDataBytes: count,
+    }),
   ]),
-  /** All numbers up to this one are in the log and count. */
+  /** All numbers up to this one are in the log and count. Of data: how many of this connection's are, less one. */
   ack: v.looseObject({ sequence: count }),
   state: v.looseObject({ state: broadcastState, reason: v.optional(shortText) }),
   /** Frames that a viewer will not get; to a publisher, with their numbers: that will never be in the log. */
@@ -175,15 +188,25 @@ export interface CatalogMessage {
   readonly catalog: Catalog
 }
 
+/** Where something stands in the log. */
+export interface Relayed {
+  readonly offset: Offset
+  /** The record's timestamp: the gateway's wall clock when it received it. */
+  readonly time: Millis
+}
+
 export interface FrameMessage {
   readonly type: 'frame'
   readonly frame: NumberedFrame
-  /** From the gateway: where the frame stands in the log. */
-  readonly relayed?: {
-    readonly offset: Offset
-    /** The record's timestamp: the gateway's wall clock when it received the frame. */
-    readonly time: Millis
-  }
+  /** From the gateway. */
+  readonly relayed?: Relayed
+}
+
+export interface DataMessage {
+  readonly type: 'data'
+  readonly record: TimedData
+  /** From the gateway, which also gives each record its moment. */
+  readonly relayed?: Relayed
 }
 
 /** Several messages in one: a joining viewer's GOP costs its page one event, not hundreds. */
@@ -199,7 +222,7 @@ export interface UnknownMessage {
   readonly bytes: Uint8Array
 }
 
-export type KnownMessage = JsonMessage | CatalogMessage | FrameMessage
+export type KnownMessage = JsonMessage | CatalogMessage | FrameMessage | DataMessage
 export type Message = KnownMessage | BundleMessage | UnknownMessage
 export type MessageOf<Type extends Message['type']> = Extract<Message, { type: Type }>
 
@@ -212,6 +235,7 @@ const namesByCode = new Map<number, TypeName>(
 /** @returns owned bytes, ready to send */
 export function encodeMessage(message: KnownMessage): Uint8Array {
   if (message.type === 'frame') return encodeFrame(message)
+  if (message.type === 'data') return encodeData(message)
   const { type, ...body } = message
   const json = encodeText(JSON.stringify(body))
   return new ByteWriter(1 + json.byteLength).u8(types[type]).bytes(json).finish()
@@ -225,6 +249,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
   const code = bytes[0]
   if (code === undefined) throw new FramelogError('BAD_MESSAGE', 'An empty message')
   if (code === types.frame) return decodeFrame(bytes)
+  if (code === types.data) return decodeData(bytes)
   if (code === types.bundle) return decodeBundle(bytes)
   if (bytes.byteLength > messageLimits.control) {
     throw new FramelogError(
@@ -233,7 +258,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
     )
   }
   const type = namesByCode.get(code)
-  if (type === undefined || type === 'frame' || type === 'bundle')
+  if (type === undefined || type === 'frame' || type === 'data' || type === 'bundle')
     return { type: 'unknown', code, bytes: bytes.subarray(1) }
   const body = parseJson(bytes.subarray(1), type)
   if (type === 'catalog') {
@@ -309,6 +334,60 @@ function decodeFrame(bytes: Uint8Array): FrameMessage {
     if (error instanceof OutOfBytes) {
       throw new FramelogError('BAD_MESSAGE', `A frame that ends early: ${error.message}`, { cause: error })
     }
+    throw error
+  }
+}
+
+/*
+ * data = type u8, flags u8, length of the track's name u8, the name, [session 8 bytes, timestamp i64] [duration i64]
+ *        [offset i64, record's time i64], data
+ */
+function encodeData({ record, relayed }: DataMessage): Uint8Array {
+  const { track, moment, duration, data } = record
+  let bits = 0
+  let length = 3 + track.length + data.byteLength
+  if (moment !== undefined) [bits, length] = [bits | dataFlags.moment, length + 16]
+  if (duration !== undefined) [bits, length] = [bits | dataFlags.duration, length + 8]
+  if (relayed !== undefined) [bits, length] = [bits | dataFlags.relayed, length + 16]
+
+  const writer = new ByteWriter(length).u8(types.data).u8(bits).u8(track.length).latin1(track)
+  if (moment !== undefined) writer.latin1(moment.session).i64(moment.timestamp)
+  if (duration !== undefined) writer.i64(duration)
+  if (relayed !== undefined) writer.i64(relayed.offset).i64(relayed.time)
+  return writer.bytes(data).finish()
+}
+
+function decodeData(bytes: Uint8Array): DataMessage {
+  try {
+    const reader = new ByteReader(bytes)
+    reader.u8()
+    const bits = reader.u8()
+    const track = reader.latin1(reader.u8())
+    if (!isDataTrackName(track))
+      throw new FramelogError('BAD_TRACK_NAME', 'Data whose track does not begin with meta-')
+    const moment =
+      bits & dataFlags.moment
+        ? { moment: { session: reader.latin1(8), timestamp: reader.i64() as Micros } }
+        : {}
+    if (moment.moment !== undefined && !sessionPattern.test(moment.moment.session))
+      throw new FramelogError('BAD_MESSAGE', 'Data of a session that is none')
+    const duration = bits & dataFlags.duration ? { duration: reader.i64() as Micros } : {}
+    if (duration.duration !== undefined && duration.duration < 0)
+      throw new FramelogError('BAD_MESSAGE', 'Data with a negative duration')
+    const relayed =
+      bits & dataFlags.relayed
+        ? { relayed: { offset: reader.i64() as Offset, time: reader.i64() as Millis } }
+        : {}
+    const data = reader.rest()
+    if (data.byteLength === 0) throw new FramelogError('BAD_MESSAGE', 'Data without any')
+    if (data.byteLength > timedDataLimits.bytes) {
+      const message = `Data of ${data.byteLength} bytes; the limit is ${timedDataLimits.bytes}`
+      throw new FramelogError('MESSAGE_TOO_LARGE', message)
+    }
+    return { type: 'data', record: { track, ...moment, ...duration, data }, ...relayed }
+  } catch (error) {
+    if (error instanceof OutOfBytes)
+      throw new FramelogError('BAD_MESSAGE', `Data that ends early: ${error.message}`, { cause: error })
     throw error
   }
 }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { FramelogError } from '../../src/errors.ts'
+import { timedDataLimits } from '../../src/media/timed-data.ts'
 import { micros, millis, type Offset, trackName } from '../../src/units.ts'
 import {
+  type DataMessage,
   decodeMessage,
   encodeBundles,
   encodeMessage,
@@ -51,6 +53,39 @@ const frames: fc.Arbitrary<FrameMessage> = fc.record(
   { requiredKeys: ['type', 'frame'], noNullPrototype: true },
 )
 
+const data: fc.Arbitrary<DataMessage> = fc.record(
+  {
+    type: fc.constant('data' as const),
+    record: fc.record(
+      {
+        track: fc.constantFrom('meta-score', 'meta-a', `meta-${'c'.repeat(27)}`).map(trackName),
+        moment: fc.record(
+          { session: fc.constantFrom('abcd1234', '00000000'), timestamp: integer.map(micros) },
+          { noNullPrototype: true },
+        ),
+        duration: fc.nat(Number.MAX_SAFE_INTEGER).map(micros),
+        data: fc.uint8Array({ minLength: 1, maxLength: 200 }),
+      },
+      { requiredKeys: ['track', 'data'], noNullPrototype: true },
+    ),
+    relayed: fc.record(
+      { offset: fc.nat(Number.MAX_SAFE_INTEGER).map(n => n as Offset), time: fc.nat().map(millis) },
+      { noNullPrototype: true },
+    ),
+  },
+  { requiredKeys: ['type', 'record'], noNullPrototype: true },
+)
+
+const dataOf = (bytes: number): DataMessage => ({
+  type: 'data',
+  record: {
+    track: trackName('meta-score'),
+    moment: { session: 'abcd1234', timestamp: micros(2) },
+    duration: micros(3),
+    data: new Uint8Array(bytes),
+  },
+})
+
 describe('wire messages', () => {
   it('come back as they were sent', () => {
     const messages: KnownMessage[] = [
@@ -67,6 +102,8 @@ describe('wire messages', () => {
         maxFrameBytes: 9,
       },
       { type: 'welcome', role: 'watch', version: 1, time: 5, gateway: 'g', state: 'live' },
+      { type: 'hello', role: 'data', version: 1, token: 't' },
+      { type: 'welcome', role: 'data', version: 1, time: 5, gateway: 'g', maxDataBytes: 65_536 },
       { type: 'catalog', session: 'abcd1234', catalog: testCatalog },
       { type: 'catalog', catalog: testCatalog },
       { type: 'ack', sequence: 12 },
@@ -86,6 +123,44 @@ describe('wire messages', () => {
   it('carry any frame byte for byte', () => {
     fc.assert(
       fc.property(frames, message => assert.deepEqual(decodeMessage(encodeMessage(message)), message)),
+    )
+  })
+
+  it('carry any timed data byte for byte', () => {
+    fc.assert(fc.property(data, message => assert.deepEqual(decodeMessage(encodeMessage(message)), message)))
+  })
+
+  it('are refused where timed data is not as described', () => {
+    const refusal = (change: (bytes: Buffer) => Uint8Array): string =>
+      code(() => decodeMessage(change(Buffer.from(encodeMessage(dataOf(9))))))
+    assert.equal(
+      refusal(bytes => bytes),
+      'none',
+    )
+    const changed = (at: number, value: number) => (bytes: Buffer) => bytes.fill(value, at, at + 1)
+    assert.equal(refusal(changed(3, 0x6e)), 'BAD_TRACK_NAME', 'a track of frames')
+    assert.equal(refusal(changed(2, 5)), 'BAD_TRACK_NAME', 'no name behind meta-')
+    assert.equal(refusal(changed(13, 0x41)), 'BAD_MESSAGE', 'a session with a capital')
+    assert.equal(refusal(changed(29, 0xff)), 'BAD_MESSAGE', 'a duration that is no safe integer')
+    assert.equal(
+      refusal(bytes => bytes.fill(0xff, 29, 37)),
+      'BAD_MESSAGE',
+      'a negative duration',
+    )
+    for (let length = 1; length <= 37; length++)
+      assert.equal(
+        refusal(bytes => bytes.subarray(0, length)),
+        'BAD_MESSAGE',
+        `${length} bytes`,
+      )
+    const { bytes } = timedDataLimits
+    assert.equal(
+      code(() => decodeMessage(encodeMessage(dataOf(bytes)))),
+      'none',
+    )
+    assert.equal(
+      code(() => decodeMessage(encodeMessage(dataOf(bytes + 1)))),
+      'MESSAGE_TOO_LARGE',
     )
   })
 
@@ -185,16 +260,16 @@ describe('wire messages', () => {
       },
     })
     const near = fc
-      .tuple(fc.nat(frame.length - 1), fc.nat(255), fc.nat(frame.length))
-      .map(([at, value, length]) => {
-        const copy = Uint8Array.from(frame)
-        copy[at] = value
+      .tuple(fc.constantFrom(frame, encodeMessage(dataOf(9))), fc.nat(60), fc.nat(255), fc.nat(60))
+      .map(([message, at, value, length]) => {
+        const copy = Uint8Array.from(message)
+        copy[at % copy.length] = value
         return copy.subarray(0, length)
       })
     const bytes = fc.oneof(
       near,
       fc.uint8Array({ maxLength: 64 }),
-      fc.tuple(fc.nat(13), fc.json()).map(([type, json]) => withJson(type, json)),
+      fc.tuple(fc.nat(20), fc.json()).map(([type, json]) => withJson(type, json)),
     )
     fc.assert(
       fc.property(bytes, any => assert.ok(code(() => decodeMessage(any)) !== undefined)),
