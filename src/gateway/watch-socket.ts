@@ -110,6 +110,15 @@ function toMessage(event: ViewerEvent): KnownMessage {
     const { type, first, last, gaps, isOver } = event
     return { type, first, last, over: isOver, gaps: gaps.map(([from, to]) => [from, to]) }
   }
-  if (event.type !== 'frame') return event
-  return { type: 'frame', frame: event.frame, relayed: { offset: event.offset, time: event.time } }
+  if (event.type !== 'frame' && event.type !== 'data') return event
+  const { offset, time } = event
+  if (event.type === 'frame') return { type: 'frame', frame: event.frame, relayed: { offset, time } }
+  const { track, session, timestamp, duration, data } = event
+  const record = {
+    track,
+    moment: { session, timestamp },
+    ...(duration === undefined ? {} : { duration }),
+    data,
+  }
+  return { type: 'data', record, relayed: { offset, time } }
 }

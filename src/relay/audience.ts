@@ -56,7 +56,8 @@ export class Audience {
     if (entry.kind === 'end') this.forgetGop()
     if (packet === undefined) return
     if (accepted.opensGop && catalog !== undefined) this.#gop.open(catalog, packet)
-    else if (entry.kind === 'frame' || entry.kind === 'catalog') this.#gop.add(packet)
+    else if (entry.kind === 'frame' || entry.kind === 'catalog' || entry.kind === 'data')
+      this.#gop.add(packet)
     for (const viewer of this.#viewers) viewer.deliver(accepted, packet, catalog)
   }
 

@@ -303,7 +303,8 @@ export class Broadcast implements LiveEdge {
         continue
       }
       source.next = (met.record.offset + 1) as Offset
-      this.#lastTimestamp = Math.max(this.#lastTimestamp, met.record.timestamp)
+      // Anybody stamps data: a clock that is wrong elsewhere must not stamp the frames to come.
+      if (met.entry.kind !== 'data') this.#lastTimestamp = Math.max(this.#lastTimestamp, met.record.timestamp)
       this.#accept(source, met)
     }
     source.next = chunk.next

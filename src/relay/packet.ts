@@ -2,7 +2,8 @@
 import type { FramelogError } from '../errors.ts'
 import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
-import type { Millis, Offset } from '../units.ts'
+import type { Moment } from '../media/timed-data.ts'
+import type { Micros, Millis, Offset, TrackName } from '../units.ts'
 
 /** No frames yet; on air; its publisher is gone for the moment; over. */
 export type BroadcastState = 'waiting' | 'live' | 'interrupted' | 'ended'
@@ -29,6 +30,15 @@ export type ViewerEvent =
       /** The record's timestamp. */
       readonly time: Millis
     }
+  | ({
+      readonly type: 'data'
+      readonly track: TrackName
+      readonly duration?: Micros
+      readonly data: Uint8Array
+      readonly offset: Offset
+      /** The record's timestamp. */
+      readonly time: Millis
+    } & Moment)
   | { readonly type: 'state'; readonly state: BroadcastState; readonly reason?: string }
   | { readonly type: 'gap'; readonly frames: number; readonly reason: string }
   | { readonly type: 'end'; readonly reason: string }
@@ -43,9 +53,11 @@ export class Packet {
     this.event = event
   }
 
-  /** Bytes of media that it holds. */
+  /** Bytes of media and data that it holds. */
   get size(): number {
-    return this.event.type === 'frame' ? this.event.frame.data.byteLength : 0
+    const { event } = this
+    if (event.type === 'frame') return event.frame.data.byteLength
+    return event.type === 'data' ? event.data.byteLength : 0
   }
 }
 

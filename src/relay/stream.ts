@@ -5,8 +5,15 @@
 import { FramelogError } from '../errors.ts'
 import type { Chunk, Damage, LogRecord } from '../log/log.ts'
 import { floorOf, ReaderRule } from '../log/reader-rule.ts'
-import { type CatalogEntry, decodeRecord, type Entry, type FrameEntry } from '../log/record.ts'
+import {
+  type CatalogEntry,
+  type DataEntry,
+  decodeRecord,
+  type Entry,
+  type FrameEntry,
+} from '../log/record.ts'
 import { type Catalog, mainTrack, parseCatalog } from '../media/catalog.ts'
+import type { Moment } from '../media/timed-data.ts'
 import type { Millis, Offset, TrackName } from '../units.ts'
 import { Packet } from './packet.ts'
 
@@ -46,7 +53,7 @@ export class RecordStream {
   gop: { readonly start: Offset; readonly epoch: Offset } | undefined
   /** Who made the newest claim that a claim or a catalog told of. */
   claimant: Claimant | undefined
-  /** Timestamp of the newest record that counted. */
+  /** Timestamp of the newest record that counted, timed data aside: that tells nothing of the publisher. */
   time: Millis | undefined
   /** Where the newest frame of the main track stands. */
   newest: Offset | undefined
@@ -54,6 +61,8 @@ export class RecordStream {
   catalog: Packet | undefined
   #catalogBytes: Uint8Array | undefined
   #main: TrackName | undefined
+  /** Of the newest frame of the main track. */
+  #moment: Moment | undefined
 
   /** @param floor the lowest epoch that can count */
   constructor(floor?: Offset) {
@@ -96,6 +105,7 @@ export class RecordStream {
   }
 
   #accept(entry: Entry, record: LogRecord): Omit<Accepted, 'hole'> {
+    if (entry.kind === 'data') return this.#data(entry, record)
     if (this.time === undefined || record.timestamp > this.time) this.time = record.timestamp
     if ('start' in entry && entry.start !== undefined)
       this.gop = { start: entry.start, epoch: floorOf(entry) }
@@ -140,7 +150,10 @@ export class RecordStream {
       time: record.timestamp,
     })
     const isMain = frame.track === this.#main
-    if (isMain) this.newest = record.offset
+    if (isMain) {
+      this.newest = record.offset
+      this.#moment = { session, timestamp: frame.timestamp }
+    }
     return {
       entry,
       record,
@@ -148,6 +161,23 @@ export class RecordStream {
       opensGop: frame.keyframe && isMain,
       standsAlone: frame.keyframe && !isMain,
     }
+  }
+
+  /** Where it names no moment and no frame has come, there is nothing that it could belong to. */
+  #data(entry: DataEntry, record: LogRecord): Omit<Accepted, 'hole'> {
+    const { track, moment = this.#moment, duration, data } = entry.record
+    const packet =
+      moment &&
+      new Packet({
+        type: 'data',
+        track,
+        ...moment,
+        ...(duration === undefined ? {} : { duration }),
+        offset: record.offset,
+        time: record.timestamp,
+        data,
+      })
+    return { entry, record, packet, opensGop: false, standsAlone: false }
   }
 
   /** A catalog stands before every GOP; viewers are sent it where it says something new. */

@@ -142,9 +142,12 @@ export class Viewer {
 
   /** A record came live. @param catalog the newest one */
   deliver(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+    const isFull = this.#sink.buffered > viewerLimits.buffered
+    // Data is no reason to skip frames, and none is missing without it.
+    if (isData(packet) && (isFull || this.#state.kind === 'skipping')) return
     if (this.#state.kind === 'live') {
       if (accepted.record.offset < this.#state.from) return
-      if (this.#sink.buffered <= viewerLimits.buffered) this.#forward(accepted, packet, catalog)
+      if (!isFull) this.#forward(accepted, packet, catalog)
       else this.#skip({ kind: 'skipping', frames: 0, gops: 0 }, accepted, packet, catalog)
     } else if (this.#state.kind === 'skipping') {
       this.#skip(this.#state, accepted, packet, catalog)
@@ -237,6 +240,7 @@ export class Viewer {
   }
 
   #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+    if (isData(packet) && !this.#synchronized) return
     // A viewer that was told of the end is told of what comes by a catalog.
     if (isFrame(packet) && this.#ended && catalog !== undefined) this.#send(catalog)
     if (accepted.opensGop && catalog !== undefined) {
@@ -332,4 +336,5 @@ export class Viewer {
 }
 
 const isFrame = (packet: Packet): boolean => packet.event.type === 'frame'
+const isData = (packet: Packet): boolean => packet.event.type === 'data'
 const isCatalog = (packet: Packet): boolean => packet.event.type === 'catalog'

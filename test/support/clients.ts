@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events'
 import { WebSocket } from 'ws'
 import type { Catalog } from '../../src/media/catalog.ts'
 import type { Frame, NumberedFrame } from '../../src/media/frame.ts'
+import type { Moment, TimedData } from '../../src/media/timed-data.ts'
 import { type Millis, micros, trackName } from '../../src/units.ts'
 import {
   decodeMessage,
@@ -41,6 +42,13 @@ export function testFrame(
     data,
   }
 }
+
+/** Timed data whose bytes are a text. @param moment absent for that of the newest frame */
+export const testData = (text: string, moment?: Moment): TimedData => ({
+  track: trackName('meta-test'),
+  ...(moment === undefined ? {} : { moment }),
+  data: Buffer.from(text),
+})
 
 /** A WebSocket with its messages in order: nothing that arrives is missed. */
 export class WireClient extends EventEmitter {

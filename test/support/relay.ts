@@ -52,6 +52,13 @@ export class TestViewerSink implements ViewerSink {
   get numbers(): number[] {
     return this.events.flatMap(event => (event.type === 'frame' ? [event.frame.sequence] : []))
   }
+  /** The numbers of frames and the texts of timed data, as they came. */
+  get course(): (number | string)[] {
+    return this.events.flatMap((event): (number | string)[] => {
+      if (event.type === 'data') return [Buffer.from(event.data).toString()]
+      return event.type === 'frame' ? [event.frame.sequence] : []
+    })
+  }
 }
 
 /** A log some of whose calls do something else. */

@@ -15,8 +15,8 @@ import { Packet, type ViewerSink } from '../../src/relay/packet.ts'
 import { Relay, type RelayEvent } from '../../src/relay/relay.ts'
 import { type Accepted, RecordStream } from '../../src/relay/stream.ts'
 import { Viewer, viewerLimits } from '../../src/relay/viewer.ts'
-import { broadcastId, type Millis, millis, type Offset } from '../../src/units.ts'
-import { testCatalog, testFrame } from '../support/clients.ts'
+import { broadcastId, type Millis, micros, millis, type Offset } from '../../src/units.ts'
+import { testCatalog, testData, testFrame } from '../support/clients.ts'
 
 class ManualClock implements Clock {
   time = 1_000_000
@@ -206,6 +206,41 @@ describe('a viewer whose connection takes nothing', () => {
     assert.equal(sink.sent.at(-1)?.event.type, 'end')
   })
 
+  it('is sent no data meanwhile, of which none counts as lost, and which alone skips no frame', () => {
+    const [sink, writer] = [new StuckSink(), new Writer()]
+    const viewer = new Viewer(sink)
+    const texts = (): string[] =>
+      sink.sent.flatMap(({ event }) => (event.type === 'data' ? [Buffer.from(event.data).toString()] : []))
+    const deliver = (text: string): void => {
+      const record = testData(text, { session: 'abcd1234', timestamp: micros(0) })
+      const accepted = writer.write({ kind: 'data', record })
+      assert.ok(accepted?.packet)
+      viewer.deliver(accepted, accepted.packet, writer.catalog)
+    }
+    viewer.join([], 0 as Offset, undefined)
+    deliver('before its first keyframe')
+    writer.deliver(viewer, 0, bytes)
+    deliver('taken')
+    sink.buffered = viewerLimits.buffered + 1
+    deliver('full')
+    assert.equal(viewer.state, 'live')
+    for (let n = 1; n < 60; n++) {
+      writer.deliver(viewer, n, 10)
+      deliver('skipped')
+    }
+    assert.equal(viewer.state, 'skipping')
+    sink.buffered = 0
+    deliver('before the keyframe')
+    writer.deliver(viewer, 60, 10)
+    deliver('taken again')
+    assert.deepEqual(texts(), ['taken', 'taken again'])
+    const gap = sink.sent.find(({ event }) => event.type === 'gap')?.event
+    assert.equal(gap?.type === 'gap' && gap.frames, 59)
+    viewer.damaged(new Packet({ type: 'gap', frames: 1, reason: 'missing' }), 1000 as Offset)
+    deliver('before the next keyframe')
+    assert.equal(texts().length, 2)
+  })
+
   it('is given up after too many skipped GOPs', () => {
     const [sink, writer] = [new StuckSink(), new Writer()]
     const viewer = new Viewer(sink)
@@ -218,6 +253,34 @@ describe('a viewer whose connection takes nothing', () => {
 })
 
 describe('the current GOP', () => {
+  it('leaves out timed data past its share, and keeps all frames', () => {
+    const { data } = gopLimits
+    const dataOf = (bytes: number): Packet =>
+      new Packet({
+        type: 'data',
+        ...testData('x'.repeat(bytes)),
+        session: 'abcd1234',
+        timestamp: micros(0),
+        offset: 1 as Offset,
+        time: millis(0),
+      })
+    const other = new Packet({ type: 'state', state: 'live' })
+    for (const bytes of [1, 64 * 1024]) {
+      const gop = new CurrentGop()
+      const most = Math.min(data.packets, data.bytes / bytes)
+      const packet = dataOf(bytes)
+      gop.add(packet)
+      gop.open(other, other)
+      for (let i = 0; i < 2 * most; i++) gop.add(packet)
+      assert.equal(gop.packets.length, 2 + most)
+      gop.add(other)
+      assert.equal(gop.packets.length, 3 + most)
+      gop.open(other, other)
+      gop.add(packet)
+      assert.equal(gop.packets.length, 3)
+    }
+  })
+
   it('is given up past its limits, and begins again with the next keyframe', () => {
     const gop = new CurrentGop()
     const packet = new Packet({ type: 'state', state: 'live' })
