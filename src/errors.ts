@@ -68,6 +68,12 @@ export const errorKinds = {
   FOREIGN_ORIGIN: kind(403, 4403, false, 'Open the page that this gateway serves.'),
   NOT_FOUND: kind(404, 4404, false, 'Check the address; README.md lists what there is.'),
   BROADCAST_NOT_FOUND: kind(404, 4404, false, 'Check the id against the list of broadcasts.'),
+  BROADCAST_NOT_LIVE: kind(
+    409,
+    4412,
+    true,
+    'The broadcast is over, and takes no data. Try again when somebody publishes it.',
+  ),
   BROADCAST_BUSY: kind(
     409,
     4409,

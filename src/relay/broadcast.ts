@@ -5,9 +5,12 @@
  */
 import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Chunk, Damage, Topic } from '../log/log.ts'
+import { encodeEntry } from '../log/record.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
+import { DataWriter } from './data-writer.ts'
 import { type EntryPoint, entryPointOf, keyframeBeside } from './entry-point.ts'
+import type { HeldBudget } from './held-frames.ts'
 import { Holder, type HolderContext, type HolderHost, type PublishRequest } from './holder.ts'
 import { type BroadcastState, Packet, type Pause } from './packet.ts'
 import type { Position } from './position.ts'
@@ -20,6 +23,8 @@ import { TopicReader } from './topic-reader.ts'
 import type { LiveEdge, Viewer } from './viewer.ts'
 
 export interface BroadcastContext extends HolderContext {
+  /** Of timed data that waits for the log, of all who write it on this gateway. */
+  readonly dataBudget: HeldBudget
   /** Whether the log answers: while it does not, nobody is silent for good. */
   isLogCurrent(): boolean
   /** Whether another gateway that is alive holds it. */
@@ -32,7 +37,7 @@ export interface BroadcastContext extends HolderContext {
   onState(broadcast: Broadcast): void
   /** This gateway has claimed it. */
   onClaim(broadcast: Broadcast): void
-  /** Nobody watches or publishes any more. */
+  /** Nobody watches, publishes or writes any more. */
   onIdle(broadcast: Broadcast): void
   /** Records were met that cannot be read. */
   onDamage(topic: Topic, span: Damage): void
@@ -55,6 +60,8 @@ export class Broadcast implements LiveEdge {
   /** Why it is over; undefined while it is not. */
   #closedBy: FramelogError | undefined
   readonly #holder: Holder
+  /** Who write timed data on connections of their own. */
+  #writers = 0
   #state: BroadcastState = 'waiting'
   #lastTimestamp = 0
   readonly #silence: Silence
@@ -82,6 +89,11 @@ export class Broadcast implements LiveEdge {
 
   get viewers(): number {
     return this.#audience.size
+  }
+
+  /** Whether anybody watches, publishes or writes here. */
+  get isUsed(): boolean {
+    return this.#audience.size > 0 || this.isPublishedHere || this.#writers > 0
   }
 
   get topic(): Topic | undefined {
@@ -153,6 +165,42 @@ export class Broadcast implements LiveEdge {
     publication.detach()
     this.#setState('interrupted', 'the publisher reconnects')
     this.#silence.watch()
+  }
+
+  /**
+   * Takes in one who writes timed data, until `leaveWriter`.
+   * @throws FramelogError BROADCAST_NOT_FOUND, BROADCAST_NOT_LIVE, and what the log throws; it is then not taken in
+   */
+  async joinWriter(): Promise<DataWriter> {
+    this.#writers += 1
+    try {
+      if (!(await this.open()))
+        throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${this.id}`)
+      this.#refuseWhereOver()
+      return this.writer()
+    } catch (error) {
+      this.leaveWriter()
+      throw error
+    }
+  }
+
+  leaveWriter(): void {
+    this.#writers -= 1
+    this.#leaveIfIdle()
+  }
+
+  /** For whoever publishes here, or was taken in to write. */
+  writer(): DataWriter {
+    const { append, timestamp } = this.#host()
+    return new DataWriter(this.#context.dataBudget, async record => {
+      this.#refuseWhereOver()
+      await append([encodeEntry({ kind: 'data', record }, timestamp())])
+    })
+  }
+
+  #refuseWhereOver(): void {
+    if (this.#state === 'ended')
+      throw new FramelogError('BROADCAST_NOT_LIVE', `The broadcast ${this.id} is over`)
   }
 
   /**
@@ -245,7 +293,7 @@ export class Broadcast implements LiveEdge {
   }
 
   #leaveIfIdle(): void {
-    if (this.#audience.size === 0 && !this.isPublishedHere) this.#context.onIdle(this)
+    if (!this.isUsed) this.#context.onIdle(this)
   }
 
   /** Stops reading and ends all connections. */

@@ -17,7 +17,8 @@ export interface EntryPoint {
 /** Records looked at, back from the end or on from a position, in search of one that carries a `start`. */
 const lookBack = [1, 64, 1024, 8192] as const
 const lookOn = 8192
-const probeBytes = 1024 * 1024
+/** Of one read. */
+export const probeBytes = 1024 * 1024
 /** Bytes read in one search: records of a track that is not ours carry no `start`, and may be large. */
 export const searchBytes = 32 * 1024 * 1024
 
@@ -200,4 +201,5 @@ async function lastPoint(log: Log, topic: Topic, first: Offset, before: Offset):
   return { from: looked }
 }
 
-const bytesOf = ({ records }: Chunk): number => records.reduce((sum, { value }) => sum + value.byteLength, 0)
+export const bytesOf = ({ records }: Chunk): number =>
+  records.reduce((sum, { value }) => sum + value.byteLength, 0)

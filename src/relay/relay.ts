@@ -4,10 +4,12 @@ import { type ErrorCode, FramelogError, toFramelogError } from '../errors.ts'
 import type { Log, TopicOptions } from '../log/log.ts'
 import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
+import type { TimedData } from '../media/timed-data.ts'
 import type { BroadcastId, Micros, Millis } from '../units.ts'
 import { Addresses } from './addresses.ts'
 import { Broadcast, type BroadcastContext } from './broadcast.ts'
 import { DamageNotes, type DamageNotice } from './damage-notes.ts'
+import { dataWriterLimits } from './data-writer.ts'
 import { Directory, type DirectoryEntry } from './directory.ts'
 import type { GatewayAddress, Snapshot } from './heartbeat-record.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -18,6 +20,7 @@ import { parsePosition } from './position.ts'
 import type { PublisherSink } from './publication.ts'
 import { Seeks } from './seeks.ts'
 import type { Claim } from './session-records.ts'
+import { type Thumbnail, Thumbnails } from './thumbnails.ts'
 import { Upkeep } from './upkeep.ts'
 import { Viewer } from './viewer.ts'
 
@@ -62,7 +65,21 @@ export interface BroadcastInfo {
 export interface Publishing extends Claim {
   catalog(catalog: Catalog): void
   frame(frame: NumberedFrame): void
+  /** Written as `Writing` does, or left out: no picture ends for want of a thumbnail. */
+  data(record: TimedData): void
   end(reason: string): Promise<void>
+  /** The connection is gone. */
+  leave(): void
+}
+
+/** The side of one who writes timed data. */
+export interface Writing {
+  /**
+   * Resolves when the log has it.
+   * @param record borrowed until then
+   * @throws FramelogError see `DataWriter.write`
+   */
+  write(record: TimedData): Promise<void>
   /** The connection is gone. */
   leave(): void
 }
@@ -106,6 +123,7 @@ export class Relay {
   readonly #broadcasts = new Map<BroadcastId, Broadcast>()
   readonly #context: BroadcastContext
   readonly #damage: DamageNotes
+  readonly #thumbnails: Thumbnails
   #directory: Directory | undefined
   #heartbeats: Heartbeats | undefined
   #upkeep: Upkeep | undefined
@@ -121,6 +139,7 @@ export class Relay {
     const { log, clock, gateway, topicOptions, publisherGrace, random } = options
     this.#addresses = new Addresses(() => Number.parseInt(random(4), 36) / 36 ** 4)
     this.#damage = new DamageNotes(clock, notice => options.onEvent({ kind: 'damage', ...notice }))
+    this.#thumbnails = new Thumbnails(log, clock, id => this.#topicName(id))
     this.#context = {
       log,
       clock,
@@ -128,6 +147,7 @@ export class Relay {
       topicOptions,
       random,
       budget: new HeldBudget(),
+      dataBudget: new HeldBudget(dataWriterLimits.bytes),
       held: options.held,
       silence: { interrupted: Math.min(relayLimits.interrupted, publisherGrace), ended: publisherGrace },
       onState: broadcast => this.#announce(broadcast),
@@ -229,20 +249,48 @@ export class Relay {
     return entry && this.#info(entry)
   }
 
+  /** @returns undefined where there is none. @throws FramelogError TOO_MANY, and what the log throws */
+  thumbnail(id: BroadcastId): Promise<Thumbnail | undefined> {
+    return this.#thumbnails.of(id)
+  }
+
   /** @throws FramelogError BROADCAST_BUSY, TOO_MANY, and what the log throws */
   async publish(id: BroadcastId, request: PublishRequest, sink: PublisherSink): Promise<Publishing> {
     const broadcast = this.#use(id)
     try {
       const { publication, claim } = await broadcast.publish(request, sink)
+      const writer = broadcast.writer()
       return {
         ...claim,
         catalog: catalog => publication.catalog(catalog),
         frame: frame => publication.frame(frame),
+        data: record => void writer.write(record).catch(() => {}),
         end: reason => broadcast.end(publication, reason),
         leave: () => broadcast.leave(publication),
       }
     } catch (error) {
       this.#context.onIdle(broadcast)
+      throw error
+    }
+  }
+
+  /** @throws FramelogError BROADCAST_NOT_FOUND, BROADCAST_NOT_LIVE, TOO_MANY, and what the log throws */
+  async write(id: BroadcastId): Promise<Writing> {
+    const broadcast = this.#use(id)
+    try {
+      const writer = await broadcast.joinWriter()
+      let gone = false
+      return {
+        write: record => writer.write(record),
+        leave: () => {
+          if (gone) return
+          gone = true
+          broadcast.leaveWriter()
+        },
+      }
+    } catch (error) {
+      // Names that nobody publishes under cost nothing when they were refused.
+      if (broadcast.topic === undefined) this.#retire(broadcast)
       throw error
     }
   }
@@ -381,12 +429,7 @@ export class Relay {
   }
 
   #retire(broadcast: Broadcast): void {
-    if (
-      broadcast.viewers > 0 ||
-      broadcast.isPublishedHere ||
-      this.#broadcasts.get(broadcast.id) !== broadcast
-    )
-      return
+    if (broadcast.isUsed || this.#broadcasts.get(broadcast.id) !== broadcast) return
     this.#broadcasts.delete(broadcast.id)
     broadcast.close(new FramelogError('SHUTTING_DOWN', 'Nobody uses the broadcast here'))
   }
