@@ -1,4 +1,4 @@
-/** One WebSocket, publisher's or viewer's: hello first, limits on everything, errors told before the close. */
+/** One WebSocket, whoever's it is: hello first, limits on everything, errors told before the close. */
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
 import { FramelogError, toFramelogError } from '../errors.ts'

@@ -105,6 +105,15 @@ function api(app: FastifyInstance, { relay, version }: GatewayOptions): void {
     if (info === undefined) throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${id}`)
     return info
   })
+  app.get<{ Params: { id: string } }>('/api/v1/broadcasts/:id/thumbnail', async ({ params }, reply) => {
+    const id = broadcastId(params.id)
+    const thumbnail = await relay.thumbnail(id)
+    if (thumbnail === undefined) throw new FramelogError('NOT_FOUND', `There is no thumbnail of ${id}`)
+    const { type, data } = thumbnail
+    // Anybody may have written it: it is an image, whatever else a browser could make of it.
+    reply.headers({ 'cache-control': 'max-age=5', 'x-content-type-options': 'nosniff' })
+    return reply.type(type).send(data)
+  })
   app.delete<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }, reply) => {
     await relay.delete(broadcastId(params.id))
     return reply.code(204).send()

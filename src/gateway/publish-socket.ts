@@ -24,7 +24,8 @@ export class PublishSocket implements ConnectionHandler {
   }
 
   async onHello(hello: MessageOf<'hello'>): Promise<void> {
-    if (hello.role !== 'publish') throw new FramelogError('BAD_MESSAGE', 'A viewer on the publish socket')
+    if (hello.role !== 'publish')
+      throw new FramelogError('BAD_MESSAGE', `The role ${hello.role} on the publish socket`)
     const resumeHash = createHash('sha256').update(hello.resume).digest('hex')
     const publishing = await this.#relay.publish(
       this.#id,
@@ -67,6 +68,9 @@ export class PublishSocket implements ConnectionHandler {
     switch (message.type) {
       case 'frame':
         publishing.frame(message.frame)
+        return
+      case 'data':
+        publishing.data(message.record)
         return
       case 'catalog':
         publishing.catalog(message.catalog)

@@ -1,4 +1,4 @@
-/** WebSocket upgrades: `/api/v1/broadcasts/ID/publish` and `/watch`. */
+/** WebSocket upgrades: `/api/v1/broadcasts/ID/publish`, `/watch` and `/data`. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Server, WebSocketServer } from 'ws'
@@ -10,6 +10,7 @@ import { type BroadcastId, isBroadcastId } from '../units.ts'
 import { messageLimits, subprotocol } from '../wire/message.ts'
 import { Connection } from './connection.ts'
 import { elsewhere } from './elsewhere.ts'
+import { DataSocket } from './data-socket.ts'
 import { LimitedSocket } from './limited-socket.ts'
 import { PublishSocket } from './publish-socket.ts'
 import { refuse } from './refuse.ts'
@@ -25,7 +26,9 @@ export interface SocketContext {
 
 export const socketLimits = { connections: 25_000 } as const
 
-const path = /^\/api\/v1\/broadcasts\/([^/]{1,128})\/(publish|watch)$/
+const path = /^\/api\/v1\/broadcasts\/([^/]{1,128})\/(publish|watch|data)$/
+
+const handlers = { publish: PublishSocket, watch: WatchSocket, data: DataSocket } as const
 
 export class Sockets {
   readonly #context: SocketContext
@@ -66,10 +69,8 @@ export class Sockets {
       const [, id = '', role] = match
       this.#server.handleUpgrade(request, stream, head, socket => {
         const broadcast = decode(id)
-        const handler =
-          role === 'publish'
-            ? new PublishSocket(this.#context, broadcast as BroadcastId)
-            : new WatchSocket(this.#context, broadcast as BroadcastId)
+        const Handler = handlers[role as keyof typeof handlers]
+        const handler = new Handler(this.#context, broadcast as BroadcastId)
         const log = this.#context.log.child({ broadcast, role })
         const onClosed = handler.onClosed.bind(handler)
         handler.onClosed = () => {

@@ -66,7 +66,8 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   onHello(hello: MessageOf<'hello'>): void {
-    if (hello.role !== 'watch') throw new FramelogError('BAD_MESSAGE', 'A publisher on the watch socket')
+    if (hello.role !== 'watch')
+      throw new FramelogError('BAD_MESSAGE', `The role ${hello.role} on the watch socket`)
     this.#watching = this.#context.relay.watch(this.#id, hello, this)
   }
 

@@ -24,7 +24,7 @@ describe('bad input on the sockets', { timeout: 60_000 }, () => {
     return code
   }
 
-  for (const role of ['publish', 'watch']) {
+  for (const role of ['publish', 'watch', 'data']) {
     it(`gets a coded error and a close on the ${role} socket, and harms nobody else`, async () => {
       const publisher = await TestPublisher.connect(gateway.ws, `calm-${role}`)
       const url = `${gateway.ws}/api/v1/broadcasts/garbage/${role}`

@@ -201,6 +201,30 @@ export async function publishRecording(
   await publisher.end()
 }
 
+/** Writes timed data, as any program may. */
+export class TestWriter extends WireClient {
+  welcome: (MessageOf<'welcome'> & { role: 'data' }) | undefined
+
+  static async hello(base: string, id: string): Promise<TestWriter> {
+    const writer = new TestWriter(`${base}/api/v1/broadcasts/${id}/data`)
+    await writer.opened()
+    writer.send({ type: 'hello', role: 'data', version: protocolVersion })
+    return writer
+  }
+
+  static async connect(base: string, id: string): Promise<TestWriter> {
+    const writer = await TestWriter.hello(base, id)
+    const welcome = await writer.next('welcome')
+    if (welcome.role !== 'data') throw new Error('a welcome for something else')
+    writer.welcome = welcome
+    return writer
+  }
+
+  write(...records: readonly TimedData[]): void {
+    for (const record of records) this.send({ type: 'data', record })
+  }
+}
+
 export class TestViewer extends WireClient {
   readonly openedAt = performance.now()
 
