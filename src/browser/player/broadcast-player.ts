@@ -1,10 +1,12 @@
 /** Follows one broadcast through its states and over lost connections, whatever presents it. */
 import { mainTrack } from '../../media/catalog.ts'
+import type { TimedData } from '../../media/timed-data.ts'
 import type { BroadcastId, Millis, Offset, TrackName } from '../../units.ts'
 import { type BroadcastState, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { socketPath, tokenOf } from '../net/address.ts'
 import { Link, type LinkMessage, type Problem } from '../net/link.ts'
 import { type Aim, Course } from './course.ts'
+import { DataLane } from './data-lane.ts'
 import type { Place } from './frame-places.ts'
 import { MediaSourcePresentation } from './mse/media-source-presentation.ts'
 import { mediaSourceClass } from './mse/source.ts'
@@ -63,6 +65,8 @@ export interface PlayerOptions {
   /** `live`, `start`, `-30s`, an ISO time, or `@` and an offset. */
   readonly from: string
   readonly sound: SoundWish
+  /** Called with timed data when the picture that it belongs to, or one behind it, is painted; without pictures, by the sound. */
+  readonly onData?: (record: TimedData) => void
 }
 
 export class BroadcastPlayer implements Player {
@@ -86,6 +90,7 @@ export class BroadcastPlayer implements Player {
   #span: Span | undefined
   #title: string | undefined
   readonly #course: Course
+  readonly #data: DataLane | undefined
   #session: string | undefined
   /** Whose keyframes begin a GOP. */
   #main: TrackName | undefined
@@ -106,6 +111,7 @@ export class BroadcastPlayer implements Player {
     this.#onChange = onChange
     this.#sound = options.sound
     this.#course = new Course({ from: options.from })
+    this.#data = options.onData && new DataLane(options.onData)
     this.#modes = (options.mode === undefined ? [...playerModes] : [options.mode]).filter(mode =>
       ways[mode].isThere(),
     )
@@ -281,6 +287,9 @@ export class BroadcastPlayer implements Player {
         // A publisher that was given up for lost goes on where it was.
         if (this.#state.kind === 'ended') break
         return
+      case 'data':
+        if (!this.#isHalted && this.#course.data(message.relayed)) this.#data?.add(message.record)
+        return
       case 'place':
         this.#place(message)
         break
@@ -342,6 +351,7 @@ export class BroadcastPlayer implements Player {
 
   #begin(mode: TimelineMode): void {
     this.#paced = mode === 'replay'
+    this.#data?.clear()
     this.#presentation?.begin(mode)
     if (mode === 'live') this.#rate = 1
     else {
@@ -406,7 +416,7 @@ export class BroadcastPlayer implements Player {
       ways[mode].make(
         { sound: this.#sound, label, chases },
         {
-          onPainted: shownAt => this.#painted(shownAt),
+          onPainted: (shownAt, place) => this.#painted(shownAt, place),
           onPlayedOut: () => this.#update(),
           onUnsupported: missing => this.#unsupported(missing),
           onSound: () => this.#onChange(),
@@ -437,7 +447,8 @@ export class BroadcastPlayer implements Player {
     if (this.#connection === 'open') this.#link.reconnect()
   }
 
-  #painted(shownAt: number): void {
+  #painted(shownAt: number, place: Place): void {
+    this.#data?.show(place)
     this.#reachEdge()
     this.#haltAtEdge()
     const { shown, firstAt } = this.#presentation ?? {}
@@ -453,6 +464,11 @@ export class BroadcastPlayer implements Player {
     if (this.#paced) {
       const position = this.#presentation?.position()
       if (position !== undefined) this.#link.send({ type: 'position', ...position })
+    }
+    if (this.#data !== undefined && this.#presentation?.shown === undefined) {
+      // Where there is no picture, what is heard tells.
+      const heard = this.#presentation?.position()
+      if (heard !== undefined) this.#data.show(heard)
     }
     this.#presentation?.pump()
     this.#reachEdge()

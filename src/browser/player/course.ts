@@ -28,7 +28,7 @@ export class Course {
   #canSeek = false
   #isLive = false
   #topic: string | undefined
-  /** Of the newest frame that came. */
+  /** Of the newest frame or data that came. */
   #offset: Offset | undefined
   #wanted: Offset | undefined
   #session: string | undefined
@@ -136,6 +136,16 @@ export class Course {
     if (isMain && this.#session !== undefined)
       this.#places.add({ session: this.#session, timestamp, offset, time, keyframe })
     return this.#wanted !== undefined && offset < this.#wanted ? 'hidden' : 'shown'
+  }
+
+  /** @returns whether timed data is of where it was sent, and has not come before */
+  data(relayed: MessageOf<'data'>['relayed']): boolean {
+    if (this.#isAwaited) return false
+    // Before the first frame nothing has begun that could be gone on with.
+    if (relayed === undefined || this.#offset === undefined) return true
+    if (relayed.offset <= this.#offset) return false
+    this.#offset = relayed.offset
+    return true
   }
 
   /** Wall clock of what is shown, by its record. */

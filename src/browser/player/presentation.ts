@@ -7,8 +7,11 @@ import type { PlayerFigures, SoundState, SoundWish } from './player.ts'
 import type { TimelineMode } from './timeline.ts'
 
 export interface PresentationHandler {
-  /** @param shownAt when the picture is on the screen, on the clock of `performance.now()`, milliseconds */
-  onPainted(shownAt: number): void
+  /**
+   * @param shownAt when the picture is on the screen, on the clock of `performance.now()`, milliseconds
+   * @param place of the picture
+   */
+  onPainted(shownAt: number, place: Place): void
   /** Everything that came has been shown, and no more is to come. */
   onPlayedOut(): void
   /** This browser has no decoder for it here. */

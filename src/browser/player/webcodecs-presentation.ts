@@ -379,7 +379,6 @@ export class WebCodecsPresentation implements Presentation {
       this.#fresh = false
       this.#show(picture, now)
       picture.close()
-      this.#handler.onPainted(now)
       this.#sound.open()
     } else this.#late += this.#queue.push(picture)
     this.#animate()
@@ -419,16 +418,16 @@ export class WebCodecsPresentation implements Presentation {
     this.#late += dropped
     const isLate = this.mode === 'live' && media - picture.timestamp > playbackLimits.late
     if (isLate && now - (this.#canvas.paintedAt ?? 0) < playbackLimits.while) this.#late += 1
-    else {
-      this.#show(picture, now)
-      this.#handler.onPainted(now)
-    }
+    else this.#show(picture, now)
     picture.close()
   }
 
-  #show(picture: VideoFrame, now: number): void {
+  #show(picture: VideoFrame & { readonly timestamp: Micros }, now: number): void {
+    const { timestamp } = picture
+    const session = this.#feed.current?.session ?? ''
     this.#canvas.paint(picture, now)
-    this.#shownSession = this.#feed.current?.session ?? ''
+    this.#shownSession = session
+    this.#handler.onPainted(now, { session, timestamp })
   }
 
   #follow(now: number): void {

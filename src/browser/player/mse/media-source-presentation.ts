@@ -457,7 +457,8 @@ export class MediaSourcePresentation implements Presentation {
     this.#breaks = 0
     this.#shown = place
     this.#first ??= place.timestamp
-    this.#handler.onPainted(shownAt)
+    const { stretch, timestamp } = place
+    this.#handler.onPainted(shownAt, { session: stretch.session, timestamp })
   }
 
   #isPlayedOut(): boolean {
