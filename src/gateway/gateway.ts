@@ -105,20 +105,31 @@ function api(app: FastifyInstance, { relay, version }: GatewayOptions): void {
     if (info === undefined) throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${id}`)
     return info
   })
-  app.get<{ Params: { id: string } }>('/api/v1/broadcasts/:id/thumbnail', async ({ params }, reply) => {
-    const id = broadcastId(params.id)
-    const thumbnail = await relay.thumbnail(id)
-    if (thumbnail === undefined) throw new FramelogError('NOT_FOUND', `There is no thumbnail of ${id}`)
-    const { type, data } = thumbnail
-    // Anybody may have written it: it is an image, whatever else a browser could make of it.
-    reply.headers({ 'cache-control': 'max-age=5', 'x-content-type-options': 'nosniff' })
-    return reply.type(type).send(data)
-  })
+  app.get<{ Params: { id: string }; Querystring: { placeholder?: string } }>(
+    '/api/v1/broadcasts/:id/thumbnail',
+    async ({ params, query }, reply) => {
+      const id = broadcastId(params.id)
+      const hasPlaceholder = query.placeholder === '1'
+      const thumbnail = await relay.thumbnail(id).catch((error: unknown) => {
+        if (hasPlaceholder && error instanceof FramelogError && error.retryable) return undefined
+        throw error
+      })
+      // Anybody may have written it: it is an image, whatever else a browser could make of it.
+      reply.headers({ 'cache-control': 'max-age=5', 'x-content-type-options': 'nosniff' })
+      if (thumbnail !== undefined) return reply.type(thumbnail.type).send(thumbnail.data)
+      if (hasPlaceholder) return reply.type('image/svg+xml').send(placeholder)
+      throw new FramelogError('NOT_FOUND', `There is no thumbnail of ${id}`)
+    },
+  )
   app.delete<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }, reply) => {
     await relay.delete(broadcastId(params.id))
     return reply.code(204).send()
   })
 }
+
+/** For lists: an empty picture, where a missing one would be an error on the page. */
+const placeholder =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="#0b0d0d"/></svg>'
 
 async function pages(app: FastifyInstance, folder: string): Promise<void> {
   if (!existsSync(join(folder, 'index.html'))) {

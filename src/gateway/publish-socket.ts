@@ -1,6 +1,7 @@
 /** The publish socket: a publisher's messages become calls on the relay. */
 import { createHash } from 'node:crypto'
 import { FramelogError, toFramelogError } from '../errors.ts'
+import { timedDataLimits } from '../media/timed-data.ts'
 import { publicationLimits } from '../relay/publication.ts'
 import type { Publishing, Relay } from '../relay/relay.ts'
 import type { BroadcastId } from '../units.ts'
@@ -58,6 +59,7 @@ export class PublishSocket implements ConnectionHandler {
       session,
       next,
       maxFrameBytes,
+      maxDataBytes: timedDataLimits.bytes,
     })
     tellElsewhere(this.connection, this.#relay)
   }

@@ -99,6 +99,8 @@ const schemas = {
       next: count,
       /** Largest data of one frame, in bytes. */
       maxFrameBytes: count,
+      /** Largest data of one data message; absent where the gateway takes none. */
+      maxDataBytes: v.optional(count),
     }),
     v.looseObject({
       role: v.literal('watch'),

@@ -14,6 +14,8 @@ interface Listed {
 
 /** Milliseconds between two looks. */
 const every = 2000
+/** Milliseconds between two pictures of what is on air. */
+const thumbnailEvery = 5000
 /** Cards that are shown; a gateway may know far more. */
 const shown = 200
 
@@ -65,7 +67,7 @@ async function look(): Promise<void> {
   }
 }
 
-let drawn = ''
+const cards = new Map<string, Card>()
 
 function show(broadcasts: readonly Listed[]): void {
   const now = Date.now()
@@ -73,22 +75,38 @@ function show(broadcasts: readonly Listed[]): void {
   const over = newest.filter(({ state }) => state === 'ended')
   const on = newest.filter(({ state }) => state !== 'ended')
   setText(status, '')
-  // Cards that have not changed stay, so that focus and selection do.
-  const words = JSON.stringify(newest.map(listed => [listed.id, listed.state, detail(listed, now)]))
-  if (words === drawn) return
-  drawn = words
-  const focused = document.activeElement?.getAttribute('href')
-  live.replaceChildren(...on.map(listed => card(listed, now)))
-  recorded.replaceChildren(...over.map(listed => card(listed, now)))
+  const ids = new Set(newest.map(({ id }) => id))
+  for (const id of cards.keys()) if (!ids.has(id)) cards.delete(id)
+  place(live, on, now)
+  place(recorded, over, now)
   empty.hidden = newest.length > 0
   recordedHeading.hidden = over.length === 0
-  if (focused) document.querySelector<HTMLElement>(`a[href="${CSS.escape(focused)}"]`)?.focus()
+}
+
+/** Cards stay the same elements, so that focus and pictures do. */
+function place(list: HTMLElement, listed: readonly Listed[], now: number): void {
+  const wanted = listed.map(each => {
+    const card = cards.get(each.id) ?? new Card(each.id)
+    cards.set(each.id, card)
+    card.update(each, now)
+    return card.root
+  })
+  const isSame =
+    wanted.length === list.children.length && wanted.every((root, i) => list.children[i] === root)
+  if (isSame) return
+  const focused = document.activeElement
+  list.replaceChildren(...wanted)
+  if (focused instanceof HTMLElement) focused.focus()
 }
 
 function detail({ state, startedAt, updatedAt, viewers }: Listed, now: number): string {
   if (state === 'ended') return text.home.ago(spanWords(now - updatedAt))
   return `${text.home.since(spanWords(now - startedAt))} · ${text.home.viewers(viewers)}`
 }
+
+/** Another address now and then, where what it shows changes. */
+const thumbnail = ({ id, state, updatedAt }: Listed, now: number): string =>
+  `/api/v1/broadcasts/${id}/thumbnail?placeholder=1&at=${state === 'ended' ? updatedAt : Math.floor(now / thumbnailEvery)}`
 
 const tones: Readonly<Record<string, readonly [string, string]>> = {
   live: ['Live', 'live'],
@@ -97,19 +115,30 @@ const tones: Readonly<Record<string, readonly [string, string]>> = {
   ended: ['Ended', 'calm'],
 }
 
-function card(listed: Listed, now: number): HTMLElement {
-  const [badge, tone] = tones[listed.state] ?? [listed.state, 'calm']
-  return element(
-    'li',
-    {},
-    element(
-      'a',
-      { class: 'card', href: `/watch/${listed.id}` },
-      element('span', { class: 'badge', 'data-tone': tone }, badge),
-      element('strong', {}, listed.title ?? listed.id),
-      element('span', { class: 'detail' }, detail(listed, now)),
-    ),
-  )
+class Card {
+  readonly root: HTMLElement
+  readonly #badge = element('span', { class: 'badge' })
+  readonly #image = element('img', { alt: '', loading: 'lazy', width: 256, height: 144 })
+  readonly #title = element('strong')
+  readonly #id = element('span', { class: 'detail' })
+  readonly #detail = element('span', { class: 'detail' })
+
+  constructor(id: string) {
+    const parts = [this.#image, this.#badge, this.#title, this.#id, this.#detail]
+    this.root = element('li', {}, element('a', { class: 'card', href: `/watch/${id}` }, ...parts))
+  }
+
+  update(listed: Listed, now: number): void {
+    const [badge, tone] = tones[listed.state] ?? [listed.state, 'calm']
+    setText(this.#badge, badge)
+    this.#badge.dataset.tone = tone
+    setText(this.#title, listed.title ?? listed.id)
+    setText(this.#id, listed.id)
+    this.#id.hidden = listed.title === undefined
+    setText(this.#detail, detail(listed, now))
+    const address = thumbnail(listed, now)
+    if (this.#image.getAttribute('src') !== address) this.#image.src = address
+  }
 }
 
 void follow()

@@ -5,6 +5,7 @@ import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { ControlBar } from './control-bar.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
+import { Overlay } from './overlay.ts'
 import './style.css'
 
 const words = text.watch
@@ -30,9 +31,11 @@ function show(id: BroadcastId): void {
   const notice = element('p', { class: 'notice', 'aria-hidden': 'true' })
   const sound = button('', 'plain', toggleSound)
   const full = button(words.fullScreen, 'plain', toggleFullScreen)
+  const overlay = new Overlay()
   const stage = element(
     'div',
     { class: 'stage large' },
+    overlay.root,
     notice,
     element('div', { class: 'corner' }, state.badge, lag),
     element('div', { class: 'tools' }, sound, full),
@@ -68,6 +71,7 @@ function show(id: BroadcastId): void {
       chases: page.searchParams.get('chase') !== '0',
       from,
       sound: muted ? 'off' : 'heard',
+      onData: record => overlay.take(record),
     },
     changed,
   )
@@ -122,6 +126,8 @@ function show(id: BroadcastId): void {
   function measure(): void {
     const seen = player.figures
     controls.refresh(seen)
+    overlay.follow(seen.mediaTime)
+    overlay.fit(seen.size)
     const age = seen.lagMs === undefined ? undefined : lagWords(seen.lagMs)
     setText(lag, player.state.kind === 'live' ? (age ?? '') : '')
     figures.set(names.lag, age)

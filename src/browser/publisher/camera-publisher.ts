@@ -1,13 +1,14 @@
 /** The publisher of a camera and a microphone: devices, a source of encoded frames, and one uplink. */
 import { type Catalog, catalogLimits } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
-import type { BroadcastId, Millis } from '../../units.ts'
+import { type BroadcastId, type Millis, trackName } from '../../units.ts'
 import { resumeToken, socketPath, tokenOf } from '../net/address.ts'
 import type { Problem } from '../net/link.ts'
 import { DeviceError, openDevices } from './devices.ts'
 import type { FrameSource, FrameSourceMaker } from './frame-source.ts'
 import type { OnPublisherState, Publisher, PublisherFigures, PublisherState } from './publisher.ts'
 import { RecorderSource } from './recorder-source.ts'
+import { Thumbnails } from './thumbnails.ts'
 import { Uplink } from './uplink.ts'
 import { WebCodecsSource } from './webcodecs-source.ts'
 
@@ -35,6 +36,9 @@ export class CameraPublisher implements Publisher {
   readonly #uplink: Uplink
   #state: PublisherState = { kind: 'idle' }
   #stream: MediaStream | undefined
+  readonly #thumbnails = new Thumbnails(data =>
+    this.#uplink.write({ track: trackName('meta-thumbnail'), data }),
+  )
   #source: FrameSource | undefined
   #mode: PublisherMode | undefined
   /** As its source describes it. */
@@ -116,6 +120,7 @@ export class CameraPublisher implements Publisher {
     }
     const [main = stream.getAudioTracks()[0]] = stream.getVideoTracks()
     main?.addEventListener('ended', () => void this.stop())
+    this.#thumbnails.start(stream)
     this.#uplink.open()
   }
 
@@ -189,6 +194,7 @@ export class CameraPublisher implements Publisher {
   }
 
   #release(): void {
+    this.#thumbnails.stop()
     this.#source?.close()
     for (const track of this.#stream?.getTracks() ?? []) track.stop()
   }

@@ -4,6 +4,7 @@
  */
 import { type Catalog, mainTrack } from '../../media/catalog.ts'
 import type { Frame, NumberedFrame } from '../../media/frame.ts'
+import type { TimedData } from '../../media/timed-data.ts'
 import { type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { Link, type Problem } from '../net/link.ts'
 import { Unacknowledged } from './unacknowledged.ts'
@@ -58,6 +59,8 @@ export class Uplink {
   #next = 0
   #acknowledged = -1
   #maxFrameBytes = Number.POSITIVE_INFINITY
+  /** Undefined where the gateway takes no data. */
+  #maxDataBytes: number | undefined
   #sent = 0
   #dropped = 0
   #isStalled = false
@@ -120,6 +123,14 @@ export class Uplink {
     this.#pump()
   }
 
+  /** Sends data beside the frames, or not: where frames wait, they go first, and nobody keeps it. */
+  write(record: TimedData): void {
+    const most = this.#maxDataBytes
+    const waits = this.#isStalled || this.link.buffered > uplinkLimits.buffered / 2
+    if (most === undefined || record.data.byteLength > most || waits) return
+    this.link.send({ type: 'data', record })
+  }
+
   /** Waits until everything is in the log, a while at most, and ends the broadcast. */
   async finish(reason: string): Promise<void> {
     if (this.link.isOpen && this.#kept.length > 0) {
@@ -163,6 +174,7 @@ export class Uplink {
     this.#isStalled = false
     this.#told = undefined
     this.#maxFrameBytes = welcome.maxFrameBytes
+    this.#maxDataBytes = welcome.maxDataBytes
     if (welcome.session === this.#session) {
       this.#acknowledged = Math.max(this.#acknowledged, welcome.next - 1)
       this.#next = Math.max(this.#next, welcome.next)
