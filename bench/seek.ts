@@ -29,28 +29,6 @@ interface Row {
   readonly times: number[]
 }
 
-const rows: Row[] = []
-const memory: string[] = []
-for (const log of list('SEEK_LOGS', 'embedded,kafka')) {
-  if (log === 'embedded') await measureEmbedded()
-  else await measureKafka()
-}
-console.log(
-  `\n${count} seeks in turn, ${Math.round(bitrate / 1000)} kb/s, milliseconds from the seek to the first byte of a frame\n`,
-)
-console.log(
-  '| log | length | p50 | p95 | p99 | max | p50 ÷ shortest |\n| --- | --: | --: | --: | --: | --: | --: |',
-)
-for (const { log, hours, times } of rows) {
-  const ordered = times.toSorted((a, b) => a - b)
-  const reference = rows.find(row => row.log === log)?.times ?? times
-  const cells = [0.5, 0.95, 0.99, 1].map(share => quantile(ordered, share).toFixed(1))
-  console.log(
-    `| ${log} | ${hours} h | ${cells.join(' | ')} | ${(median(times) / median(reference)).toFixed(2)} |`,
-  )
-}
-console.log(`\n${memory.join('\n')}`)
-
 async function measureEmbedded(): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'framelog-seek-'))
   try {
@@ -104,7 +82,9 @@ async function measure(log: string, env: Environment): Promise<void> {
   for (const seeker of seekers) seeker.client.cut()
 }
 
-const nameOf = (length: number): string => `h${length}`.replace('.', '-')
+function nameOf(length: number): string {
+  return `h${length}`.replace('.', '-')
+}
 
 /** Resident, MiB. */
 function memoryOf({ pid }: RunningGateway): number {
@@ -158,3 +138,25 @@ class Seeker {
     return took
   }
 }
+
+const rows: Row[] = []
+const memory: string[] = []
+for (const log of list('SEEK_LOGS', 'embedded,kafka')) {
+  if (log === 'embedded') await measureEmbedded()
+  else await measureKafka()
+}
+console.log(
+  `\n${count} seeks in turn, ${Math.round(bitrate / 1000)} kb/s, milliseconds from the seek to the first byte of a frame\n`,
+)
+console.log(
+  '| log | length | p50 | p95 | p99 | max | p50 ÷ shortest |\n| --- | --: | --: | --: | --: | --: | --: |',
+)
+for (const { log, hours, times } of rows) {
+  const ordered = times.toSorted((a, b) => a - b)
+  const reference = rows.find(row => row.log === log)?.times ?? times
+  const cells = [0.5, 0.95, 0.99, 1].map(share => quantile(ordered, share).toFixed(1))
+  console.log(
+    `| ${log} | ${hours} h | ${cells.join(' | ')} | ${(median(times) / median(reference)).toFixed(2)} |`,
+  )
+}
+console.log(`\n${memory.join('\n')}`)
