@@ -1,31 +1,39 @@
 /** What a page's encoders gave, frame by frame, and how long its player's picture stood: told by scripts that run before the page's own. */
 import type { Page } from 'playwright-core'
 
-/** A frame as an encoder gave it. */
-export interface EncodedFrame {
-  readonly kind: 'video' | 'audio'
+export type Kind = 'video' | 'audio'
+
+/**
+ * Frames of one kind, in order: arrays of plain numbers, as a hundred thousand objects a viewer would keep the test's own
+ * process busy collecting garbage while it measures.
+ */
+export interface Frames {
   /** Microseconds. */
-  readonly timestamp: number
-  readonly bytes: number
-  /** FNV-1a of its bytes, 32 bits. */
-  readonly hash: number
+  readonly times: number[]
+  /** FNV-1a of each frame's bytes, 32 bits, begun with their number. */
+  readonly hashes: number[]
 }
 
+export const noFrames = (): Record<Kind, Frames> => ({
+  video: { times: [], hashes: [] },
+  audio: { times: [], hashes: [] },
+})
+
 export function hashOf(data: Uint8Array): number {
-  let hash = 0x811c9dc5
+  let hash = 0x811c9dc5 ^ data.byteLength
   for (const byte of data) hash = Math.imul(hash ^ byte, 0x01000193)
   return hash >>> 0
 }
 
 interface Told {
-  readonly encodedFrames: EncodedFrame[]
+  readonly encodedFrames: Record<Kind, Frames>
   readonly pictureGaps: { longest: number; at: number; painted: number }
 }
 
 /** Keeps the hash of every frame that an encoder of the page gives. */
 export const encoderScript = `{
   const hashOf = ${hashOf.toString()}
-  const frames = (globalThis.encodedFrames = [])
+  const all = (globalThis.encodedFrames = { video: { times: [], hashes: [] }, audio: { times: [], hashes: [] } })
   for (const [name, kind] of [['VideoEncoder', 'video'], ['AudioEncoder', 'audio']]) {
     const Native = globalThis[name]
     if (Native === undefined) continue
@@ -36,7 +44,8 @@ export const encoderScript = `{
           output(chunk, metadata) {
             const data = new Uint8Array(chunk.byteLength)
             chunk.copyTo(data)
-            frames.push({ kind, timestamp: chunk.timestamp, bytes: data.byteLength, hash: hashOf(data) })
+            all[kind].times.push(chunk.timestamp)
+            all[kind].hashes.push(hashOf(data))
             output(chunk, metadata)
           },
         })
@@ -59,8 +68,12 @@ export const pictureScript = `{
   look()
 }`
 
-export const encodedFrames = (page: Page): Promise<EncodedFrame[]> =>
+export const encodedFrames = (page: Page): Promise<Record<Kind, Frames>> =>
   page.evaluate(() => (globalThis as never as Told).encodedFrames)
+
+/** Media time of the picture that was encoded last, microseconds. */
+export const lastEncoded = (page: Page): Promise<number> =>
+  page.evaluate(() => (globalThis as never as Told).encodedFrames.video.times.at(-1) ?? -1)
 
 /** Milliseconds that the picture stood at the longest since it was asked last. */
 export const longestStill = (page: Page): Promise<number> =>
