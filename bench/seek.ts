@@ -4,7 +4,7 @@
  *
  * SEEK_LOGS (embedded,kafka), SEEK_HOURS (1,24), SEEK_COUNT (1000).
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openEmbeddedLog } from '../src/log/embedded/embedded-log.ts'
@@ -16,6 +16,7 @@ import { seededRandom } from '../test/support/fight.ts'
 import { type Environment, type RunningGateway, startGateway } from '../test/support/gateway.ts'
 import { startKafka } from '../test/support/kafka.ts'
 import { median, quantile } from './lag/figures.ts'
+import { ownMemory } from './memory.ts'
 import { bitrate, record } from './seek/recording.ts'
 
 const list = (name: string, fallback: string): string[] => (process.env[name] ?? fallback).split(',')
@@ -71,12 +72,12 @@ async function measure(log: string, env: Environment): Promise<void> {
   const seekers = await Promise.all(hours.map(length => Seeker.open(gateway, length)))
   // The first ones find cold caches, of all recordings alike.
   for (let i = 0; i < 50; i++) for (const seeker of seekers) await seeker.seek(random())
-  const before = memoryOf(gateway)
+  const before = ownMemory(gateway.pid)
   const times = seekers.map((): number[] => [])
   for (let i = 0; i < count; i++)
     for (const [which, seeker] of seekers.entries()) times[which]?.push(await seeker.seek(random()))
   memory.push(
-    `${log}: the gateway had ${before} MiB before, ${memoryOf(gateway)} MiB after ${count * seekers.length} seeks.`,
+    `${log}: the gateway had ${before} MiB before, ${ownMemory(gateway.pid)} MiB after ${count * seekers.length} seeks.`,
   )
   for (const [which, length] of hours.entries()) rows.push({ log, hours: length, times: times[which] ?? [] })
   for (const seeker of seekers) seeker.client.cut()
@@ -84,12 +85,6 @@ async function measure(log: string, env: Environment): Promise<void> {
 
 function nameOf(length: number): string {
   return `h${length}`.replace('.', '-')
-}
-
-/** Resident, MiB. */
-function memoryOf({ pid }: RunningGateway): number {
-  const [, pages = '0'] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')
-  return Math.round((Number(pages) * 4096) / 1024 / 1024)
 }
 
 /** One viewer of one recording. */

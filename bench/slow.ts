@@ -6,11 +6,11 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TestPublisher } from '../test/support/clients.ts'
-import { type RunningGateway, startGateway } from '../test/support/gateway.ts'
+import { startGateway } from '../test/support/gateway.ts'
 import { median } from './lag/figures.ts'
+import { ownMemory } from './memory.ts'
 import type { ViewersResult } from './slow/viewers.ts'
 
 const number = (name: string, fallback: number): number => Number(process.env[name] ?? fallback)
@@ -22,7 +22,7 @@ const crowds = { alone: [440, 0, 0], 'with slow ones': [440, 50, 10] } as const
 type Crowd = keyof typeof crowds
 
 interface Outcome extends ViewersResult {
-  /** Largest resident size of the gateway, MiB. */
+  /** The gateway's own memory at most, MiB. */
   readonly memory: number
 }
 
@@ -55,7 +55,7 @@ async function measure(crowd: readonly number[]): Promise<Outcome> {
   const sending = setInterval(() => publisher.publish(1, { bytes: 6000 }), 1000 / 30)
   let memory = 0
   const looking = setInterval(() => {
-    memory = Math.max(memory, memoryOf(gateway))
+    memory = Math.max(memory, ownMemory(gateway.pid))
   }, 500)
   try {
     const file = join(import.meta.dirname, 'slow', 'viewers.ts')
@@ -78,9 +78,4 @@ async function measure(crowd: readonly number[]): Promise<Outcome> {
     clearInterval(looking)
     publisher.cut()
   }
-}
-
-function memoryOf({ pid }: RunningGateway): number {
-  const [, pages = '0'] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')
-  return Math.round((Number(pages) * 4096) / 1024 / 1024)
 }
