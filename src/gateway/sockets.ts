@@ -34,7 +34,6 @@ export class Sockets {
   readonly #context: SocketContext
   readonly #server: Server<typeof LimitedSocket>
   readonly #connections = new Set<Connection>()
-  #isDraining = false
   /** Of `drain`. */
   #onEmpty: () => void = () => {}
 
@@ -61,7 +60,7 @@ export class Sockets {
         stream,
         new FramelogError('FOREIGN_ORIGIN', 'The page that opens this socket is of another origin'),
       )
-    } else if (this.#isDraining) {
+    } else if (this.#context.relay.isDraining) {
       refuse(stream, new FramelogError('SHUTTING_DOWN', 'The gateway is stopping'))
     } else if (this.#connections.size >= socketLimits.connections) {
       refuse(stream, new FramelogError('TOO_MANY', 'The gateway is at its limit of connections'))
@@ -91,11 +90,10 @@ export class Sockets {
   }
 
   /**
-   * Takes no connection any more, and sends those that are there to other gateways.
+   * Sends those that are there to other gateways; a relay that drains takes no more.
    * @returns when all have gone, or time is up, milliseconds
    */
   async drain(time: number): Promise<void> {
-    this.#isDraining = true
     if (!this.#context.relay.hasOthers || this.#connections.size === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onEmpty = resolve

@@ -74,8 +74,8 @@ async function keyframeBefore(log: Log, topic: Topic, at: Offset, first: Offset)
 /** Whether no keyframe of the main track lies behind an offset. */
 async function isLastGop(log: Log, topic: Topic, at: Offset, next: Offset): Promise<boolean> {
   const point = await gopAt(log, topic, at)
-  const last = await lastKeyframe(log, topic, point, next)
-  return last === undefined || last <= at
+  for await (const keyframe of keyframes(log, topic, point, next)) if (keyframe > at) return false
+  return true
 }
 
 async function offsetOf(
@@ -98,25 +98,29 @@ async function offsetOf(
   }
 }
 
-/** Offset of the last keyframe of the main track from a point on and before an offset. */
 async function lastKeyframe(
   log: Log,
   topic: Topic,
   point: EntryPoint,
   before: Offset,
 ): Promise<Offset | undefined> {
+  let last: Offset | undefined
+  for await (const keyframe of keyframes(log, topic, point, before)) last = keyframe
+  return last
+}
+
+/** Offsets of the main track's keyframes from a point on and before an offset: no more is read than is asked for. */
+async function* keyframes(log: Log, topic: Topic, point: EntryPoint, before: Offset): AsyncGenerator<Offset> {
   const stream = new RecordStream(point.floor)
-  let found: Offset | undefined
   let bytes = 0
   for (let at = point.from; at < before && bytes < searchBytes; ) {
     const chunk = await log.read(topic, at, probeBytes)
     for (const met of stream.read(chunk))
-      if ('opensGop' in met && met.opensGop && met.record.offset < before) found = met.record.offset
+      if ('opensGop' in met && met.opensGop && met.record.offset < before) yield met.record.offset
     if (chunk.next <= at) break
     at = chunk.next
     bytes += bytesOf(chunk)
   }
-  return found
 }
 
 /**

@@ -213,6 +213,11 @@ export class Relay {
     return this.#addresses.forPage(this.#heartbeats?.elsewhere ?? [])
   }
 
+  /** Whether it is about to stop. */
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
   /** Whether its pages should go on elsewhere: it is about to stop, and there is another one. */
   get sendsAway(): boolean {
     return this.#isDraining && this.hasOthers
