@@ -416,7 +416,7 @@ export class BroadcastPlayer implements Player {
       ways[mode].make(
         { sound: this.#sound, label, chases },
         {
-          onPainted: (shownAt, place) => this.#painted(shownAt, place),
+          onPainted: shownAt => this.#painted(shownAt),
           onPlayedOut: () => this.#update(),
           onUnsupported: missing => this.#unsupported(missing),
           onSound: () => this.#onChange(),
@@ -447,11 +447,11 @@ export class BroadcastPlayer implements Player {
     if (this.#connection === 'open') this.#link.reconnect()
   }
 
-  #painted(shownAt: number, place: Place): void {
-    this.#data?.show(place)
+  #painted(shownAt: number): void {
+    const { shown, firstAt } = this.#presentation ?? {}
+    if (shown !== undefined) this.#data?.show(shown)
     this.#reachEdge()
     this.#haltAtEdge()
-    const { shown, firstAt } = this.#presentation ?? {}
     if (this.#joinMs === undefined && firstAt !== undefined) {
       this.#joinMs = firstAt - (this.#joinFrom ?? firstAt)
       this.#update()

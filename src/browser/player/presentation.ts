@@ -8,10 +8,10 @@ import type { TimelineMode } from './timeline.ts'
 
 export interface PresentationHandler {
   /**
+   * `shown` has changed.
    * @param shownAt when the picture is on the screen, on the clock of `performance.now()`, milliseconds
-   * @param place of the picture
    */
-  onPainted(shownAt: number, place: Place): void
+  onPainted(shownAt: number): void
   /** Everything that came has been shown, and no more is to come. */
   onPlayedOut(): void
   /** This browser has no decoder for it here. */

@@ -422,12 +422,10 @@ export class WebCodecsPresentation implements Presentation {
     picture.close()
   }
 
-  #show(picture: VideoFrame & { readonly timestamp: Micros }, now: number): void {
-    const { timestamp } = picture
-    const session = this.#feed.current?.session ?? ''
+  #show(picture: VideoFrame, now: number): void {
     this.#canvas.paint(picture, now)
-    this.#shownSession = session
-    this.#handler.onPainted(now, { session, timestamp })
+    this.#shownSession = this.#feed.current?.session ?? ''
+    this.#handler.onPainted(now)
   }
 
   #follow(now: number): void {

@@ -457,8 +457,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#breaks = 0
     this.#shown = place
     this.#first ??= place.timestamp
-    const { stretch, timestamp } = place
-    this.#handler.onPainted(shownAt, { session: stretch.session, timestamp })
+    this.#handler.onPainted(shownAt)
   }
 
   #isPlayedOut(): boolean {
