@@ -72,12 +72,14 @@ async function measure(log: string, env: Environment): Promise<void> {
   const seekers = await Promise.all(hours.map(length => Seeker.open(gateway, length)))
   // The first ones find cold caches, of all recordings alike.
   for (let i = 0; i < 50; i++) for (const seeker of seekers) await seeker.seek(random())
-  const before = ownMemory(gateway.pid)
+  const memory = [ownMemory(gateway.pid)]
   const times = seekers.map((): number[] => [])
-  for (let i = 0; i < count; i++)
+  for (let i = 0; i < count; i++) {
     for (const [which, seeker] of seekers.entries()) times[which]?.push(await seeker.seek(random()))
-  memory.push(
-    `${log}: the gateway had ${before} MiB before, ${ownMemory(gateway.pid)} MiB after ${count * seekers.length} seeks.`,
+    if ((i + 1) % Math.ceil(count / 10) === 0) memory.push(ownMemory(gateway.pid))
+  }
+  memories.push(
+    `${log}: the gateway's own memory before, and after each tenth of ${count * seekers.length} seeks, MiB: ${memory.join(', ')}`,
   )
   for (const [which, length] of hours.entries()) rows.push({ log, hours: length, times: times[which] ?? [] })
   for (const seeker of seekers) seeker.client.cut()
@@ -135,7 +137,7 @@ class Seeker {
 }
 
 const rows: Row[] = []
-const memory: string[] = []
+const memories: string[] = []
 for (const log of list('SEEK_LOGS', 'embedded,kafka')) {
   if (log === 'embedded') await measureEmbedded()
   else await measureKafka()
@@ -154,4 +156,4 @@ for (const { log, hours, times } of rows) {
     `| ${log} | ${hours} h | ${cells.join(' | ')} | ${(median(times) / median(reference)).toFixed(2)} |`,
   )
 }
-console.log(`\n${memory.join('\n')}`)
+console.log(`\n${memories.join('\n')}`)
