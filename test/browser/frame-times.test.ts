@@ -63,6 +63,22 @@ describe('the times of pictures', () => {
   })
 })
 
+describe('pictures that last for a time that is known', () => {
+  it('are written to last so long, and no longer', () => {
+    const times = new PictureTimes(30)
+    assert.deepEqual(times.place(micros(0), true, 48_000), { timestamp: 0, duration: 48_000 })
+    assert.deepEqual(times.place(micros(48_000), false, 20_000), { timestamp: 48_000, duration: 20_000 })
+    assert.equal(times.place(micros(68_000), false).timestamp, 68_000)
+  })
+
+  it('are written as others are where that is no time for a picture', () => {
+    for (const lasts of [0, -5, frameTimeLimits.gap]) {
+      const { duration } = new PictureTimes(30).place(micros(0), true, lasts)
+      assert.ok(Math.abs(duration - (frameTimeLimits.stretch * 1_000_000) / 30) <= 1)
+    }
+  })
+})
+
 describe('the times of sound', () => {
   const packet = micros(20_000)
 

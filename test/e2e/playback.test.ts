@@ -18,6 +18,8 @@ const isSoak = process.env.SOAK === '1'
 /** Milliseconds: how long it is paused, and how far it is rewound. */
 const still = isSoak ? 20_000 : 2500
 const back = isSoak ? 60_000 : 10_000
+/** Short pauses. */
+const pauses = isSoak ? 20 : 3
 
 describe('a viewer’s controls', { timeout: 600_000 }, () => {
   let gateway: RunningGateway
@@ -43,19 +45,26 @@ describe('a viewer’s controls', { timeout: 600_000 }, () => {
       const viewer = new Viewer(view.page)
 
       // The first picture is its GOP's.
-      const joined = await viewer.until('what is on now', look => ageOf(look) < 1000)
+      await viewer.until('what is on now', look => ageOf(look) < 1000)
       // A pause that is shorter than a GOP: what is on is still at hand, and nothing of it is shown twice.
-      await button(page, 'Pause').click()
-      await view.page.state.until('a pause', ({ player }) => player?.state === 'paused')
-      const short = await viewer.still()
-      await button(page, 'Play').click()
-      const since = await viewer.all(looks => last(looks).clock > short.clock + 500)
-      assert.ok(since.every(({ clock }) => clock >= short.clock))
-      const next = since.find(({ clock }) => clock > short.clock) ?? assert.fail()
-      assert.ok(next.clock - short.clock <= 150, `it went on ${next.clock - short.clock} ms further`)
+      for (let i = 0; i < pauses; i++) {
+        await button(page, 'Pause').click()
+        await view.page.state.until('a pause', ({ player }) => player?.state === 'paused')
+        const short = await viewer.still()
+        await button(page, 'Play').click()
+        const since = await viewer.all(looks => last(looks).clock > short.clock + 500)
+        const shown = since.map(({ clock }) => clock - short.clock)
+        assert.ok(
+          shown.every(clock => clock >= 0),
+          `milliseconds from where it stood: ${shown}`,
+        )
+        const next = shown.find(clock => clock > 0) ?? assert.fail()
+        assert.ok(next <= 150, `it went on ${next} ms further`)
+      }
 
-      // There must be something to rewind to.
-      await viewer.until('some of a recording', ({ clock }) => clock - joined.clock > back / 2)
+      const slider = page.locator('.timeline')
+      const first = Number(await slider.getAttribute('min'))
+      await viewer.until('something to rewind to', ({ clock }) => clock > first + back, 2 * back)
 
       await button(page, 'Pause').click()
       await view.page.state.until('a pause', ({ player }) => player?.state === 'paused')
@@ -76,13 +85,10 @@ describe('a viewer’s controls', { timeout: 600_000 }, () => {
       assertSteady(on, 1)
       assert.ok(ageOf(last(on)) >= still, 'nothing was left out')
 
-      const slider = page.locator('.timeline')
       const to = last(on).clock - back
-      const first = Number(await slider.getAttribute('min'))
-      await slider.fill(String(Math.max(first, to)))
-      const wanted = Math.max(first, to)
+      await slider.fill(String(to))
       const rewound = await viewer.until('an earlier picture', ({ clock }) => clock < last(on).clock - 1000)
-      assert.ok(Math.abs(rewound.clock - wanted) < 400, `${rewound.clock - wanted} ms from where it was sent`)
+      assert.ok(Math.abs(rewound.clock - to) < 400, `${rewound.clock - to} ms from where it was sent`)
 
       await page.locator('.rate').selectOption('2')
       await viewer.until('a while', ({ clock }) => clock > rewound.clock + 1000)
@@ -149,12 +155,16 @@ class Viewer {
     return (await this.#page.take()).looks
   }
 
-  async until(what: string, wanted: (look: Look) => boolean): Promise<Look> {
+  async until(what: string, wanted: (look: Look) => boolean, limit = 20_000): Promise<Look> {
     let found: Look | undefined
-    await this.#page.until(what, ({ looks }) => {
-      found = looks.find(wanted)
-      return found !== undefined
-    })
+    await this.#page.until(
+      what,
+      ({ looks }) => {
+        found = looks.find(wanted)
+        return found !== undefined
+      },
+      limit,
+    )
     return found ?? assert.fail()
   }
 

@@ -41,8 +41,11 @@ export class PictureTimes {
     this.#usual = clamp(frameRate === undefined ? frameTimeLimits.picture : 1_000_000 / frameRate)
   }
 
-  /** @param timestamp the decode time, which is what a SourceBuffer goes by. @param isKeyframe whether it may begin something else */
-  place(timestamp: Micros, isKeyframe: boolean): FrameTime {
+  /**
+   * @param timestamp the decode time, which is what a SourceBuffer goes by. @param isKeyframe whether it may begin something else
+   * @param lasts microseconds to the next one, where that is known
+   */
+  place(timestamp: Micros, isKeyframe: boolean, lasts?: number): FrameTime {
     const last = this.#last
     const distance = last === undefined ? 0 : timestamp - last.timestamp
     if (distance > 0 && distance < frameTimeLimits.gap) {
@@ -50,7 +53,8 @@ export class PictureTimes {
       const seen = clamp(distance)
       this.#usual += (seen - this.#usual) * (seen > this.#usual ? 0.5 : 0.05)
     }
-    const duration = this.#usual * frameTimeLimits.stretch
+    const isKnown = lasts !== undefined && lasts > 0 && lasts < frameTimeLimits.gap
+    const duration = isKnown ? lasts : this.#usual * frameTimeLimits.stretch
     let written: number = timestamp
     if (last !== undefined && !isKeyframe && distance < frameTimeLimits.gap)
       written = Math.min(timestamp, Math.floor(last.written + 1.9 * last.duration))

@@ -64,6 +64,11 @@ export class MediaSourcePresentation implements Presentation {
   #joins: number | undefined
   /** What came so far, or some of it, is only there to be decoded. */
   #hasHidden = false
+  /**
+   * A picture that is only there to be decoded, until the next one tells how long it lasts. Chromium shows first what lasts into
+   * the time that was asked for, be it by a duration that was written long.
+   */
+  #held: { readonly frame: FeedFrame; readonly segment: Segment } | undefined
   #isPaused = false
   #playedOut = false
   #breaks = 0
@@ -282,7 +287,7 @@ export class MediaSourcePresentation implements Presentation {
         continue
       }
       for (let frame = segment.pictures.shift(); frame !== undefined; frame = segment.pictures.shift())
-        this.#append('video', segment, frame)
+        this.#appendPicture(segment, frame)
       for (let frame = segment.sounds.shift(); frame !== undefined; frame = segment.sounds.shift())
         this.#append('audio', segment, frame)
       if (this.#mode === 'live' && document.hidden) this.#playhead.passOver(this.#left())
@@ -351,10 +356,22 @@ export class MediaSourcePresentation implements Presentation {
     this.#stretches.clear()
     this.#joins = undefined
     this.#hasHidden = false
+    this.#held = undefined
     this.#playhead.close()
   }
 
-  #append(kind: Kind, segment: Segment, frame: FeedFrame): void {
+  #appendPicture(segment: Segment, frame: FeedFrame): void {
+    const held = this.#held
+    this.#held = undefined
+    if (held !== undefined)
+      this.#append('video', held.segment, held.frame, frame.timestamp - held.frame.timestamp)
+    if (frame.hidden === true) {
+      this.#hasHidden = true
+      this.#held = { frame, segment }
+    } else this.#append('video', segment, frame)
+  }
+
+  #append(kind: Kind, segment: Segment, frame: FeedFrame, lasts?: number): void {
     if (kind === 'audio' && this.#missing.isGivenUp) {
       // With the next source it is heard again.
       if (this.#missing.isBack(performance.now())) this.#rejoin('anew')
@@ -363,12 +380,11 @@ export class MediaSourcePresentation implements Presentation {
     const { currentTime } = this.#surface.element
     const after = this.#stretches.newest === undefined ? mseLimits.lead : currentTime * 1_000_000
     const stretch = this.#stretches.place(kind, frame, segment.session, after)
-    if (frame.hidden === true) this.#hasHidden = true
-    else if (this.#playhead.isJoining) this.#joinWith(kind, frame, stretch)
+    if (frame.hidden !== true && this.#playhead.isJoining) this.#joinWith(kind, frame, stretch)
     if (frame.capturedAt !== undefined && kind === 'video')
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
     if (kind === 'audio') this.#fillBefore(frame.timestamp + stretch.base, stretch)
-    this.#source?.append(kind, frame, stretch.base)
+    this.#source?.append(kind, frame, stretch.base, lasts)
   }
 
   /** What is hidden is in front of what was asked for; sound of that time may come before its picture. */

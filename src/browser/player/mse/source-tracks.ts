@@ -134,13 +134,16 @@ export class SourceTracks {
     }
   }
 
-  /** @param base element time minus media time, microseconds */
-  append(kind: Kind, frame: Frame, base: number): void {
+  /**
+   * @param base element time minus media time, microseconds
+   * @param lasts microseconds to the next frame of the track, where that is known
+   */
+  append(kind: Kind, frame: Frame, base: number, lasts?: number): void {
     if (this.#closed) return
     this.#hasBegun = true
     // The source is open a moment before it says so; its buffers are made when it does.
     if (!this.#isOpen) {
-      if (this.#early.length < 16_384) this.#early.push(() => this.append(kind, frame, base))
+      if (this.#early.length < 16_384) this.#early.push(() => this.append(kind, frame, base, lasts))
       return
     }
     const lane = this.#lanes[kind]
@@ -151,7 +154,7 @@ export class SourceTracks {
     if (lane.times instanceof PictureTimes) {
       lane.end = Math.max(lane.end ?? 0, timestamp + (frame.duration ?? 0))
       const decodeTimestamp = micros((frame.decodeTimestamp ?? frame.timestamp) + base)
-      const placed = lane.times.place(decodeTimestamp, frame.keyframe)
+      const placed = lane.times.place(decodeTimestamp, frame.keyframe, lasts)
       const moved = decodeTimestamp - placed.timestamp
       this.#write(kind, frame, {
         timestamp: micros(timestamp - moved),
