@@ -9,7 +9,7 @@ export PATH := $(dir $(NODE)):$(PATH)
 
 page_sources := $(shell find src/browser src/core src/media src/container src/wire -type f 2>/dev/null) vite.config.ts
 
-.PHONY: help run debug test check lint bench soak kafka clean
+.PHONY: help run debug test check lint bench soak kafka boxes clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -43,6 +43,9 @@ bench: build/version.json ## Measure speed and cost
 
 kafka: node_modules/.package-lock.json ## A real Kafka on this machine (BROKERS=3 for three)
 	@exec $(NODE) dev/kafka.ts
+
+boxes: node_modules/.package-lock.json ## Draw boxes over a broadcast: make boxes ID=front-door
+	@exec $(NODE) examples/boxes.ts $(ID) $(URL)
 
 clean: ## Remove what was built; installed packages and data stay
 	rm -rf build

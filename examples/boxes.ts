@@ -3,11 +3,11 @@
  * frame of the picture writes where it has found it, with the frame's own time. Every page that watches draws the box on the
  * frame that it belongs to: a replay on the very frame, a live one as soon as it comes.
  *
- *   node examples/boxes.ts ID [http://127.0.0.1:8080]
+ *   make boxes ID=front-door [URL=http://127.0.0.1:8080]
  */
 import { WebSocket } from 'ws'
 import { mainTrack } from '../src/media/catalog.ts'
-import { broadcastId, micros, trackName } from '../src/units.ts'
+import { isBroadcastId, micros, trackName } from '../src/units.ts'
 import {
   decodeBundle,
   decodeMessage,
@@ -19,7 +19,11 @@ import {
 } from '../src/wire/message.ts'
 
 const [id = '', gateway = 'http://127.0.0.1:8080'] = process.argv.slice(2)
-const base = `${gateway.replace(/^http/, 'ws')}/api/v1/broadcasts/${broadcastId(id)}`
+if (!isBroadcastId(id) || !/^https?:/.test(gateway)) {
+  process.stderr.write('Which broadcast? make boxes ID=front-door [URL=http://127.0.0.1:8080]\n')
+  process.exit(2)
+}
+const base = `${gateway.replace(/^http/, 'ws')}/api/v1/broadcasts/${id}`
 const track = trackName('meta-boxes')
 
 const open = (role: 'watch' | 'data', onMessage: (message: Message) => void): WebSocket => {
@@ -32,6 +36,7 @@ const open = (role: 'watch' | 'data', onMessage: (message: Message) => void): We
   socket.on('message', (bytes: Buffer) => {
     for (const part of isBundle(bytes) ? decodeBundle(bytes).parts : [bytes]) onMessage(decodeMessage(part))
   })
+  socket.on('error', ({ message }) => process.stderr.write(`No gateway answers at ${gateway}: ${message}\n`))
   socket.on('close', (code, reason) => {
     process.stderr.write(`The ${role} socket is closed: ${code} ${reason}\n`)
     process.exit(1)

@@ -86,7 +86,12 @@ export const errorKinds = {
     false,
     'The same publisher goes on over a newer connection; close this one.',
   ),
-  BROADCAST_DELETED: kind(410, 4411, false, 'The broadcast was deleted while it was in use.'),
+  BROADCAST_DELETED: kind(
+    410,
+    4411,
+    false,
+    'Its recording is gone with it. Open the page again to wait for the next one of that name.',
+  ),
   VIEWER_TOO_SLOW: kind(429, 4429, true, 'Join again; the connection took less than the broadcast gives.'),
   TOO_MANY: kind(503, 4503, true, 'The gateway is at its limit. Try again later, or another gateway.'),
   SHUTTING_DOWN: kind(503, 4503, true, 'The gateway is stopping. Connect again.'),
@@ -146,7 +151,18 @@ export const errorKinds = {
     'Set HTTP_PORT to a free port, or HTTP_HOST to an address of this machine.',
   ),
   BAD_CONFIG: kind(500, 1011, false, 'See docs/configuration.md for every setting.'),
-  GATEWAY_UNREACHABLE: kind(503, 1011, true, 'Check --url, and that a gateway runs there.'),
+  GATEWAY_UNREACHABLE: kind(
+    503,
+    1011,
+    true,
+    'Check --url, http or https too, and that a gateway runs there.',
+  ),
+  GATEWAY_UNTRUSTED: kind(
+    502,
+    1011,
+    false,
+    'NODE_EXTRA_CA_CERTS names a PEM file with the authority to trust.',
+  ),
   BAD_OPTION: kind(400, 1011, false, 'See framelog help, and framelog help with the name of a command.'),
   OUTPUT_FORMAT: kind(
     400,

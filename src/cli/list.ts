@@ -1,6 +1,7 @@
 /** `framelog list`: what is on air, from a gateway. */
 import * as v from 'valibot'
 import { FramelogError } from '../errors.ts'
+import { unreachable } from './unreachable.ts'
 
 const answer = v.object({
   broadcasts: v.array(
@@ -50,7 +51,7 @@ async function ask(url: string): Promise<v.InferOutput<typeof answer>> {
   try {
     response = await fetch(new URL('/api/v1/broadcasts', url), { signal: AbortSignal.timeout(10_000) })
   } catch (cause) {
-    throw new FramelogError('GATEWAY_UNREACHABLE', `No gateway answers at ${url}`, { cause })
+    throw unreachable(url, cause)
   }
   const parsed = v.safeParse(answer, await response.json().catch(() => undefined))
   if (!response.ok || !parsed.success) {

@@ -18,6 +18,7 @@ Object.assign(globalThis, { addEventListener: () => {}, removeEventListener: () 
 /** What the test needs of it: its module is typed for browsers. */
 interface Link {
   readonly isOpen: boolean
+  readonly origin: string
   open(): void
   close(): void
 }
@@ -152,7 +153,9 @@ describe('a page’s link', { timeout: 60_000 }, () => {
     const { gateways, link, last } = await setUp(2)
     const [a = assert.fail(), b = assert.fail()] = gateways
     a.answersPings = false
+    assert.equal(link.origin, a.url)
     await until(() => link.isOpen && last() === b.url)
+    assert.equal(link.origin, b.url)
     link.close()
     await Promise.all([a.die(), b.die()])
   })

@@ -74,6 +74,9 @@ describe('data beside the pictures', { timeout: 120_000 }, () => {
         assert.ok(off.length <= seen.length / 10, `${player}: ${JSON.stringify(off)}`)
         assert.ok(new Set(seen.map(({ boxes }) => boxes)).size > 15, 'one for each frame')
         assert.match(await page.locator('.overlay .box span').innerText(), /^\d+\.\d\d s$/)
+        // Where there were no boxes yet, none is left of where the viewer was.
+        await page.getByRole('button', { name: 'From the start' }).click()
+        await page.waitForFunction("document.querySelectorAll('.overlay .box').length === 0")
         assert.deepEqual(errors, [])
         await page.close()
       }

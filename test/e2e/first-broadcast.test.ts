@@ -170,14 +170,18 @@ for (const backend of backends) {
       await sender.page.close()
       const recorded = await recordedPictures(gateway, 'short')
       const watch = await open(browser, `${gateway.http}/watch/short?muted=1`)
-      const { player } = await new PageState(watch.page).until(
-        'the end',
-        ({ player }) => player?.state === 'ended',
-      )
+      const view = new PageState(watch.page)
+      const { player } = await view.until('the end', ({ player }) => player?.state === 'ended')
       assert.equal(player?.firstMediaTime, recorded[0])
       assert.equal(player?.mediaTime, recorded.at(-1))
       console.log(`${backend.name}: ${player?.painted} of ${recorded.length} recorded pictures painted`)
       assert.ok((player?.painted ?? 0) > recorded.length * 0.7)
+      // What has played to its end plays once more.
+      await watch.page.getByRole('button', { name: 'Play', exact: true }).click()
+      const half = (recorded.at(-1) ?? 0) / 2
+      await view.until('its first half', ({ player }) => (player?.mediaTime ?? half) < half)
+      const again = await view.until('the end again', ({ player }) => player?.state === 'ended')
+      assert.equal(again.player?.mediaTime, recorded.at(-1))
       assert.deepEqual(watch.errors, [])
       await watch.page.close()
     })

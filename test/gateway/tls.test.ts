@@ -1,5 +1,6 @@
 /** A gateway that serves https from certificate files. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -35,6 +36,30 @@ describe('a gateway with a certificate', { timeout: 60_000 }, () => {
     await once(socket, 'open')
     socket.terminate()
     await assert.rejects(fetch(`http://127.0.0.1:${gateway.port}/ping`))
+  })
+
+  it('is asked by programs that trust its authority, and refused in words by others', async () => {
+    await using gateway = await startGateway({ TLS_CERTIFICATE: files.broker, TLS_KEY: files.broker })
+    const run = async (command: string, env: NodeJS.ProcessEnv): Promise<[code: number, said: string]> => {
+      const bin = join(import.meta.dirname, '..', '..', 'bin', 'framelog.js')
+      const output = command === 'watch' ? ['cam', '-o', join(dir, 'cam.mkv')] : []
+      const args = [bin, command, ...output, '--url', gateway.http]
+      const child = spawn(process.execPath, args, { env: { ...process.env, ...env } })
+      const [said, [code]] = await Promise.all([
+        Promise.all([text(child.stdout), text(child.stderr)]),
+        once(child, 'close') as Promise<[number]>,
+      ])
+      return [code, said.join('')]
+    }
+    for (const command of ['list', 'watch']) {
+      const [code, said] = await run(command, {})
+      assert.notEqual(code, 0)
+      assert.match(
+        said,
+        /^framelog: The certificate of https:\S+ is not to be trusted \(.*NODE_EXTRA_CA_CERTS/m,
+      )
+    }
+    assert.deepEqual((await run('list', { NODE_EXTRA_CA_CERTS: files.authority }))[0], 0)
   })
 
   it('does not start with files that do not fit, and names the setting', async () => {

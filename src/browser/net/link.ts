@@ -114,6 +114,11 @@ export class Link {
     this.#turns.port1.onmessage = () => this.#hearSome()
   }
 
+  /** Of the gateway that it is connected to, or tries. */
+  get origin(): string {
+    return this.#route.current
+  }
+
   get isOpen(): boolean {
     return this.#state.kind === 'open'
   }

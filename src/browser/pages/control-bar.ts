@@ -92,7 +92,7 @@ export class ControlBar {
     const { span, clock, rate } = figures
     if (span?.last !== this.#figures?.span?.last) this.#spanAt = performance.now()
     const { kind } = this.#player.state
-    setText(this.#toggle, this.#player.isPaused ? words.play : words.pause)
+    setText(this.#toggle, this.#player.isPaused || kind === 'ended' ? words.play : words.pause)
     this.#live.disabled = this.#player.isOver
     this.#live.ariaPressed = String(kind === 'live')
     if (rate !== this.#figures?.rate) this.#rate.value = String(rate)
@@ -164,8 +164,10 @@ export class ControlBar {
     })
   }
 
+  /** What has played to its end plays from its start. */
   #togglePlaying(): void {
-    if (this.#player.isPaused) this.#player.play()
+    if (this.#player.state.kind === 'ended') this.#player.seek('start')
+    else if (this.#player.isPaused) this.#player.play()
     else this.#player.pause()
   }
 
@@ -223,16 +225,18 @@ export class ControlBar {
   }
 
   async #copyLink(): Promise<void> {
-    const clock = this.#figures?.clock
-    if (clock === undefined) return
-    const url = new URL(this.#page)
-    url.searchParams.set('from', new Date(clock).toISOString())
+    const { clock, gateway } = this.#figures ?? {}
+    if (clock === undefined || gateway === undefined) return
+    const here = new URL(this.#page)
+    here.searchParams.set('from', new Date(clock).toISOString())
+    // Where the page's own gateway is gone, a link to it would lead nowhere.
+    const url = new URL(here.pathname + here.search, gateway)
     try {
       await navigator.clipboard.writeText(url.href)
       setText(this.#copy, words.copied)
     } catch {
       // The address bar can be copied by hand.
-      history.replaceState(null, '', url)
+      history.replaceState(null, '', here)
       setText(this.#copy, words.inAddress)
     }
     setTimeout(() => setText(this.#copy, words.copy), 2000)

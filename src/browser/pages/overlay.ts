@@ -1,7 +1,7 @@
 /**
  * Boxes over the picture, from the track `meta-boxes`: what somebody's program has found in a frame, drawn while that frame
  * is shown. Each record is JSON, `{"boxes": [{"x", "y", "width", "height", "label"?}]}`, all as shares of the picture, 0 to 1.
- * The boxes of a record are shown until the next one, or for its duration where it has one.
+ * The boxes of a record are shown for its duration, or where it has none until the next one, a second at most.
  */
 import * as v from 'valibot'
 import { decodeText } from '../../core/text.ts'
@@ -9,6 +9,8 @@ import type { TimedData } from '../../media/timed-data.ts'
 import { element } from './dom.ts'
 
 export const boxesTrack = 'meta-boxes'
+/** Microseconds for which boxes are shown whose record does not say. */
+const usual = 1_000_000
 
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1))
 const schema = v.object({
@@ -28,14 +30,15 @@ const schema = v.object({
 
 export class Overlay {
   readonly root = element('div', { class: 'overlay', 'aria-hidden': 'true' })
-  #ends: number | undefined
+  /** Media time from which and up to which what is drawn is shown, microseconds. */
+  #shown: { readonly from: number; readonly to: number } | undefined
 
   /** The picture that it belongs to, or one behind it, has been painted. */
   take({ track, data, moment, duration }: TimedData): void {
     if (track !== boxesTrack) return
     const parsed = v.safeParse(schema, parse(data))
     if (!parsed.success) return
-    this.#ends = moment && duration && moment.timestamp + duration
+    this.#shown = moment && { from: moment.timestamp, to: moment.timestamp + (duration ?? usual) }
     this.root.dataset.moment = String(moment?.timestamp ?? '')
     this.root.replaceChildren(
       ...parsed.output.boxes.map(({ x, y, width, height, label }) => {
@@ -69,11 +72,12 @@ export class Overlay {
 
   /** What is shown now. @param mediaTime microseconds */
   follow(mediaTime: number | undefined): void {
-    if (this.#ends !== undefined && mediaTime !== undefined && mediaTime >= this.#ends) this.clear()
+    if (this.#shown === undefined || mediaTime === undefined) return
+    if (mediaTime < this.#shown.from || mediaTime >= this.#shown.to) this.clear()
   }
 
   clear(): void {
-    this.#ends = undefined
+    this.#shown = undefined
     delete this.root.dataset.moment
     this.root.replaceChildren()
   }

@@ -8,6 +8,7 @@ import { codecWords, lagWords, playerWords, publisherWords, text } from '../text
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
 import { observe } from './observed.ts'
 import * as onAir from './on-air.ts'
+import { Overlay } from './overlay.ts'
 import { shareRow } from './share.ts'
 import './style.css'
 
@@ -30,7 +31,8 @@ const preview = element('video', {
 })
 const noCamera = element('p', { class: 'notice' }, words.cameraEmpty)
 const noReplay = element('p', { class: 'notice' }, words.replayEmpty)
-const replay = element('div', { class: 'stage' }, noReplay)
+const overlay = new Overlay()
+const replay = element('div', { class: 'stage' }, overlay.root, noReplay)
 const lag = element('output', { class: 'lag', 'aria-label': text.figures.lag }, text.figures.none)
 const id = element('input', {
   id: 'broadcast',
@@ -167,6 +169,8 @@ function watch(broadcast: BroadcastId): void {
       chases: true,
       from: 'live',
       sound: heard ? 'heard' : 'silent',
+      onData: record => overlay.take(record),
+      onDataLeft: () => overlay.clear(),
     },
     () => replayState.show(playerWords(made.state)),
   )
@@ -200,11 +204,14 @@ function measure(): void {
   setText(lag, !isLive || seen?.lagMs === undefined ? names.none : lagWords(seen.lagMs))
   replayState.badge.hidden = player === undefined
   noReplay.hidden = (seen?.painted ?? 0) > 0
+  overlay.follow(seen?.mediaTime)
+  overlay.fit(seen?.size)
   listen.hidden = !isLive || player?.sound === 'none'
   figures.set(names.fps, seen === undefined ? undefined : String(seen.fps))
   figures.set(names.skew, seen?.audio.state === 'heard' ? names.milliseconds(seen.audio.avSkewMs) : undefined)
   if (seen?.size !== undefined) figures.set(names.size, `${seen.size.width} × ${seen.size.height}`)
   if (sent === undefined) return
+  if (isBroadcastId(id.value)) share.show(new URL(`/watch/${id.value}`, sent.gateway).href)
   const rate = ((sent.bytes - before.bytes) * 8000) / Math.max(1, now - before.at)
   before = { at: now, bytes: sent.bytes }
   figures.set(names.bitrate, names.kilobits(rate))

@@ -72,6 +72,7 @@ function show(id: BroadcastId): void {
       from,
       sound: muted ? 'off' : 'heard',
       onData: record => overlay.take(record),
+      onDataLeft: () => overlay.clear(),
     },
     changed,
   )

@@ -67,6 +67,8 @@ export interface PlayerOptions {
   readonly sound: SoundWish
   /** Called with timed data when the picture that it belongs to, or one behind it, is painted; without pictures, by the sound. */
   readonly onData?: (record: TimedData) => void
+  /** The viewer goes elsewhere: what was handed on last belongs to where it was. */
+  readonly onDataLeft?: () => void
 }
 
 export class BroadcastPlayer implements Player {
@@ -155,6 +157,7 @@ export class BroadcastPlayer implements Player {
       ...(this.#presentation?.figures(performance.now()) ?? nothing),
       mode,
       rate: this.#rate,
+      gateway: this.#link.origin,
       ...(clock === undefined ? {} : { clock }),
       ...(this.#span === undefined ? {} : { span: this.#span }),
       ...(this.#joinMs === undefined ? {} : { joinMs: this.#joinMs }),
@@ -352,6 +355,7 @@ export class BroadcastPlayer implements Player {
   #begin(mode: TimelineMode): void {
     this.#paced = mode === 'replay'
     this.#data?.clear()
+    this.#options.onDataLeft?.()
     this.#presentation?.begin(mode)
     if (mode === 'live') this.#rate = 1
     else {
@@ -510,7 +514,9 @@ export class BroadcastPlayer implements Player {
     const started = this.#session !== undefined
     if (this.#isPaused) return { kind: 'paused' }
     if (this.#presentation?.playedOut) return { kind: 'ended' }
-    if (this.#presentation?.mode === 'replay' && started) return { kind: 'replaying' }
+    // Where a picture has been shown, it is a replay from the seek on, however long that takes.
+    const isSeeking = this.#joinMs !== undefined && this.#connection === 'open'
+    if (this.#presentation?.mode === 'replay' && (started || isSeeking)) return { kind: 'replaying' }
     // A recording is on its way until its first frame is here, or it turns out to have none.
     if (this.#broadcast === 'ended') return { kind: started ? 'live' : this.#over ? 'ended' : 'connecting' }
     return { kind: this.#broadcast }

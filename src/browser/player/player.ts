@@ -51,6 +51,8 @@ export interface PlayerFigures {
   readonly clock?: number
   /** From when to when the broadcast can be watched, by the same clock. */
   readonly span?: Span
+  /** Origin of the gateway that it is connected to, or tries: another than the page's own where that is gone. */
+  readonly gateway: string
   /** Media time that passes in a unit of time. */
   readonly rate: number
   /** Pictures painted in the last second. */

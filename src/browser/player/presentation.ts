@@ -72,7 +72,7 @@ export interface Presentation {
 /** The part of a player's figures that whoever presents knows. */
 export type PresentationFigures = Omit<
   PlayerFigures,
-  'mode' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'clock' | 'span' | 'rate' | 'errors'
+  'mode' | 'gateway' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'clock' | 'span' | 'rate' | 'errors'
 >
 
 export interface PresentationOptions {

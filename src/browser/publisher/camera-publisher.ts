@@ -86,6 +86,7 @@ export class CameraPublisher implements Publisher {
     const codecs = this.#catalog?.tracks.map(track => ('codec' in track ? String(track.codec) : '')) ?? []
     return {
       ...this.#uplink.figures,
+      gateway: this.#uplink.link.origin,
       ...(this.#mode === undefined ? {} : { mode: this.#mode }),
       encoded: { ...this.#encoded },
       skipped: this.#skipped,

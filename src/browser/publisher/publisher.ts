@@ -21,6 +21,8 @@ export type PublisherState =
 
 /** What a publisher has done since it was started. */
 export interface PublisherFigures {
+  /** Origin of the gateway that it is connected to, or tries: another than the page's own where that is gone. */
+  readonly gateway: string
   /** What encodes, once that is known. */
   readonly mode?: 'webcodecs' | 'mediarecorder'
   /** Frames that the encoders gave: each gets a number. */

@@ -23,6 +23,7 @@ import {
   protocolVersion,
   subprotocol,
 } from '../../wire/message.ts'
+import { unreachable } from '../unreachable.ts'
 import { Resume } from './resume.ts'
 
 export const feedLimits = {
@@ -209,10 +210,7 @@ export class Feed {
       if (this.#holds(socket)) this.#receive(socket, data, isBinary)
     })
     socket.on('error', cause => {
-      if (this.#holds(socket))
-        this.#problem ??= new FramelogError('GATEWAY_UNREACHABLE', `No gateway answers at ${origin}`, {
-          cause,
-        })
+      if (this.#holds(socket)) this.#problem ??= unreachable(origin, cause)
     })
     socket.on('close', () => this.#lose(socket))
   }
@@ -382,7 +380,7 @@ export class Feed {
       this.#problem ??
       new FramelogError('GATEWAY_UNREACHABLE', `The connection to ${this.#route.current} is lost`)
     this.#lostAt ??= now
-    const isNew = !this.#welcomed && problem.code === 'GATEWAY_UNREACHABLE'
+    const isNew = !this.#welcomed && problem.code.startsWith('GATEWAY_')
     if (isNew || now - this.#lostAt > feedLimits.away) {
       this.close(problem)
       return
