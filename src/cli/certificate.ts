@@ -1,4 +1,5 @@
 /** The certificate that pages are served with. */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { FramelogError, systemCode } from '../errors.ts'
@@ -22,6 +23,22 @@ export function readCertificate({ TLS_CERTIFICATE, TLS_KEY }: Config): Certifica
   )
   check({ cert, key }, `the key in TLS_KEY is not the one of the certificate in TLS_CERTIFICATE`)
   return { cert, key }
+}
+
+/** Milliseconds before a certificate ends in which the operator is told. */
+const soon = 14 * 24 * 3_600_000
+
+/** What the operator should know of it. @param now milliseconds. @returns undefined where it is good for a while */
+export function complaintOf({ cert }: Certificate, now: number): string | undefined {
+  const { validFromDate, validToDate } = new X509Certificate(cert)
+  const [from, to] = [validFromDate, validToDate].map(date => date.toISOString().slice(0, 10))
+  if (now > validToDate.getTime())
+    return `The certificate in TLS_CERTIFICATE has expired on ${to}: browsers refuse it.`
+  if (now < validFromDate.getTime())
+    return `The certificate in TLS_CERTIFICATE begins on ${from}: browsers refuse it.`
+  return now + soon > validToDate.getTime()
+    ? `The certificate in TLS_CERTIFICATE expires on ${to}.`
+    : undefined
 }
 
 function read(setting: string, file: string): string {

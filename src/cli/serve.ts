@@ -11,7 +11,7 @@ import { createLogger, type Logger } from '../observe/logger.ts'
 import { Relay } from '../relay/relay.ts'
 import type { Millis } from '../units.ts'
 import { addressOf, greet } from './address.ts'
-import { readCertificate } from './certificate.ts'
+import { complaintOf, readCertificate } from './certificate.ts'
 import { type Config, readConfig } from './config.ts'
 import { root, version } from './version.ts'
 
@@ -34,6 +34,8 @@ export async function serve(): Promise<void> {
   const log = createLogger(config.LOG_LEVEL)
   const options = logOptions(config, log)
   const certificate = readCertificate(config)
+  const complaint = certificate && complaintOf(certificate, Date.now())
+  if (complaint !== undefined) log.warn(complaint)
   await guardProcess(options)
   const records = await openLog(options)
   const gateway = `${hostname().slice(0, 40)}-${random(6)}`
@@ -140,6 +142,7 @@ function stopOnSignal(log: Logger, server: Gateway, records: Log, time: number):
         },
       )
   }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
+  // Whoever cannot wait has SIGKILL.
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
 }

@@ -36,10 +36,14 @@ export class Sockets {
   readonly #connections = new Set<Connection>()
   /** Of `drain`. */
   #onEmpty: () => void = () => {}
+  #onAlone: () => void = () => {}
 
   constructor(context: SocketContext) {
     this.#context = context
-    context.relay.onElsewhere = () => this.#tellElsewhere()
+    context.relay.onElsewhere = () => {
+      this.#tellElsewhere()
+      if (!context.relay.hasOthers) this.#onAlone()
+    }
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -91,12 +95,13 @@ export class Sockets {
 
   /**
    * Sends those that are there to other gateways; a relay that drains takes no more.
-   * @returns when all have gone, or time is up, milliseconds
+   * @returns when all have gone, there is nowhere to go to any more, or time is up, milliseconds
    */
   async drain(time: number): Promise<void> {
     if (!this.#context.relay.hasOthers || this.#connections.size === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onEmpty = resolve
+    this.#onAlone = resolve
     const cancel = this.#context.clock.after(time, resolve)
     this.#tellElsewhere()
     await promise

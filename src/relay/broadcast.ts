@@ -414,10 +414,12 @@ export class Broadcast implements LiveEdge {
 
   #setState(state: BroadcastState, reason?: string): void {
     if (this.#state === state) return
+    const wasOver = this.#spans.isOver
     this.#state = state
     this.#audience.tell(new Packet({ type: 'state', state, ...(reason === undefined ? {} : { reason }) }))
     if (!this.#isCatchingUp) this.#context.onState(this)
-    if (state === 'ended') this.#spans.want()
+    // That it grows, or does not, and when it was over in between.
+    if (state === 'ended' || wasOver) this.#spans.want()
     if (state === 'live' || state === 'interrupted') this.#silence.watch()
   }
 
@@ -425,6 +427,11 @@ export class Broadcast implements LiveEdge {
   holderGone(): void {
     if (this.#state === 'live' && !this.isPublishedHere && (this.#silence.count() ?? 0) >= goneSilence)
       this.#setState('interrupted', 'its gateway is gone')
+  }
+
+  /** The directory says something new of it, be it when it was over. */
+  entryRead(): void {
+    this.#spans.want()
   }
 
   /** Whether the topic that is read is still the one of that name; where it is not, this is over. */

@@ -419,7 +419,10 @@ export class Relay {
     const report = (error: unknown): void => void this.#report(id, error, 'LOG_FAILED')
     if (here.topic === undefined) here.open().catch(report)
     else if (entry.topic !== '' && here.topic.id !== entry.topic) here.checkTopic().catch(report)
-    else this.#upkeep?.correct(here, entry)
+    else {
+      this.#upkeep?.correct(here, entry)
+      here.entryRead()
+    }
   }
 
   #onRefuted(id: BroadcastId): void {

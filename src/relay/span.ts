@@ -42,6 +42,11 @@ export class SpanNews {
     this.#host = host
   }
 
+  /** Whether what was told last does not grow. */
+  get isOver(): boolean {
+    return this.#last?.event.type === 'span' && this.#last.event.isOver
+  }
+
   /** There may be something new to tell. */
   want(): void {
     this.#lookIn(spanLimits.first)
@@ -49,7 +54,8 @@ export class SpanNews {
 
   /** Somebody new watches, and is told what is known; the rest are not looked for sooner for that. */
   greet(viewer: Pick<Viewer, 'tellSpan'>): void {
-    if (this.#last === undefined) this.want()
+    // What was told before it went on again says nothing.
+    if (this.#last === undefined || this.isOver !== this.#host.isOver()) this.want()
     else {
       viewer.tellSpan(this.#last)
       this.#lookIn(spanLimits.every)

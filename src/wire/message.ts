@@ -154,7 +154,8 @@ const schemas = {
   }),
   /** A viewer goes elsewhere. */
   seek: v.looseObject({
-    seek: count,
+    /** 1, 2, 3 …: 0 is what hello asked for. */
+    seek: v.pipe(count, v.minValue(1)),
     from: position,
     /** To the keyframe before the position, or behind it. */
     step: v.optional(v.picklist([-1, 0, 1])),

@@ -163,6 +163,29 @@ describe('gateways on one Kafka', { timeout: 120_000 }, () => {
     await other.close()
   })
 
+  it('stop in order however often they are told to', async () => {
+    const there = await startGateway({ ...env, DRAIN_TIME: '1h' })
+    const viewer = await TestViewer.connect(there.ws, 'twice')
+    await viewer.next('gateways')
+    const stopped = there.kill('SIGTERM')
+    assert.equal((await viewer.next('gateways')).leave, true)
+    const again = there.kill('SIGTERM')
+    await pause(100)
+    assert.equal(viewer.closed, undefined)
+    await viewer.close()
+    await Promise.all([stopped, again])
+  })
+
+  it('wait for nobody who has nowhere to go: all of them stop', async () => {
+    await here.kill('SIGTERM')
+    const both = await Promise.all([1, 2].map(() => startGateway({ ...env, DRAIN_TIME: '1h' })))
+    const viewers = await Promise.all(both.map(({ ws }) => TestViewer.connect(ws, 'nowhere')))
+    await Promise.all(viewers.map(viewer => viewer.next('gateways')))
+    await Promise.all(both.map(gateway => gateway.kill('SIGTERM')))
+    for (const viewer of viewers) assert.equal((await viewer.ended()).code, 4503)
+    here = await startGateway(env)
+  })
+
   it('let in the pages of each other, and of no other origin', async () => {
     await using there = await startGateway(env)
     const open = async (origin: string): Promise<number> => {

@@ -1,6 +1,7 @@
 /** A gateway that serves https from certificate files. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -10,6 +11,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { WebSocket } from 'ws'
+import { complaintOf } from '../../src/cli/certificate.ts'
 import { subprotocol } from '../../src/wire/message.ts'
 import { failGateway, startGateway } from '../support/gateway.ts'
 import { type Certificates, makeCertificates } from '../support/kafka-security.ts'
@@ -60,6 +62,18 @@ describe('a gateway with a certificate', { timeout: 60_000 }, () => {
       )
     }
     assert.deepEqual((await run('list', { NODE_EXTRA_CA_CERTS: files.authority }))[0], 0)
+  })
+
+  it('is complained of where its certificate ends, has ended, or has not begun', () => {
+    const pem = readFileSync(files.broker, 'utf8')
+    const complaint = (now: number): string | undefined => complaintOf({ cert: pem, key: '' }, now)
+    const { validFromDate, validToDate } = new X509Certificate(pem)
+    const [from, to] = [validFromDate.getTime(), validToDate.getTime()]
+    const day = 24 * 3_600_000
+    assert.match(complaint(from - day) ?? '', /begins on/)
+    assert.match(complaint(to - day) ?? '', /expires on/)
+    assert.match(complaint(to + 1000) ?? '', /has expired on/)
+    if (to - from > 15 * day) assert.equal(complaint(from + 1000), undefined)
   })
 
   it('does not start with files that do not fit, and names the setting', async () => {

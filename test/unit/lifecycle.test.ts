@@ -96,6 +96,41 @@ describe('a broadcast', { timeout: 60_000 }, () => {
     await relay.close()
   })
 
+  it('tells that it grows again, and when it was over, as soon as it goes on', async () => {
+    const { relay, clock, air } = await setUp('again-')
+    await air('One', 1000)
+    const ended = clock.now()
+    const viewer = new TestViewerSink()
+    relay.watch(id, { from: 'start' }, viewer)
+    const span = () => {
+      const told = viewer.events.findLast(event => event.type === 'span')
+      return told?.type === 'span' ? told : undefined
+    }
+    await until(() => viewer.numbers.length === 1)
+    clock.advance(1000)
+    await until(() => span()?.isOver === true)
+    clock.freeze(5000)
+    const publishing = await relay.publish(id, publishRequest(), new TestPublisherSink())
+    publishing.catalog(testCatalog)
+    publishing.frame(testFrame(0))
+    await until(() => relay.get(id)?.state === 'live')
+    const late = new TestViewerSink()
+    relay.watch(id, { from: 'live' }, late)
+    await until(() => late.numbers.length === 1)
+    let waited = 0
+    await until(() => {
+      clock.advance(100)
+      waited += 100
+      return span()?.isOver === false && span()?.gaps.length === 1
+    })
+    assert.ok(waited <= 2000, `${waited} ms`)
+    const [from = 0, to = 0] = span()?.gaps[0] ?? []
+    assert.ok(from >= ended - 1000 && to >= ended + 5000, `${from} to ${to}, over at ${ended}`)
+    const seen = late.events.flatMap(event => (event.type === 'span' ? [event.isOver] : []))
+    assert.ok(seen.length > 0 && !seen.includes(true), String(seen))
+    await relay.close()
+  })
+
   it('remembers so many gaps and no more, the newest', async () => {
     const { relay, clock, air } = await setUp('many-')
     for (let i = 0; i < directoryLimits.gaps + 3; i++) {

@@ -120,6 +120,18 @@ describe('wire messages', () => {
     for (const message of messages) assert.deepEqual(decodeMessage(encodeMessage(message)), message)
   })
 
+  it('number seeks from 1: 0 is what hello asked for', () => {
+    assert.equal(
+      code(() => decodeMessage(withJson(17, { seek: 1, from: 'live' }))),
+      'none',
+    )
+    for (const seek of [0, -1, 1.5, '1', undefined])
+      assert.equal(
+        code(() => decodeMessage(withJson(17, { seek, from: 'live' }))),
+        'BAD_MESSAGE',
+      )
+  })
+
   it('carry any frame byte for byte', () => {
     fc.assert(
       fc.property(frames, message => assert.deepEqual(decodeMessage(encodeMessage(message)), message)),

@@ -33,6 +33,7 @@ import { type Mark, markStep } from './sizes.ts'
 import { markFile, readState, type State, StateWriter } from './state.ts'
 import { Store, type Sync, storeFile } from './store.ts'
 import type { EmbeddedTopic, StoredTopic } from './topic.ts'
+import { Turns } from './turns.ts'
 
 export interface EmbeddedLogOptions {
   /** Made where it does not exist. */
@@ -111,6 +112,7 @@ class EmbeddedLog implements Log {
   readonly #topics = new Map<string, EmbeddedTopic>()
   readonly #maxWaitingBytes: number
   readonly #retention: Retention
+  readonly #turns = new Turns()
   readonly #state: StateWriter
   /** Number of the newest topic ever made here. */
   #lastNumber: number
@@ -221,6 +223,8 @@ class EmbeddedLog implements Log {
   }
 
   async read(topic: Topic, from: Offset, maxBytes: number): Promise<Chunk> {
+    this.#get(topic)
+    await this.#turns.next()
     return this.#read(this.#get(topic), from, maxBytes)
   }
 

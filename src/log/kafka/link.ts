@@ -250,5 +250,7 @@ function highest<Args extends unknown[], Answer>(
 function discard(connection: Connection): void {
   const ended = connection.close()
   if (ended instanceof Promise) ended.catch(() => {})
-  connection.socket?.on('error', () => {}).destroy()
+  const { socket } = connection
+  // Each request that was under way gives it up.
+  if (socket !== undefined && !socket.destroyed) socket.on('error', () => {}).destroy()
 }
