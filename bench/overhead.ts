@@ -24,6 +24,7 @@ function message({ track, bytes, duration, keyframe }: (typeof frames)[number]):
         timestamp: micros(7_200_000_000),
         duration: micros(duration),
         capturedAt: millis(1_764_000_000_000),
+        hops: { encoded: micros(5210), sent: micros(5470), received: micros(9120) },
         keyframe,
         data: new Uint8Array(bytes),
       },

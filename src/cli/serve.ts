@@ -8,6 +8,7 @@ import { type Gateway, startGateway } from '../gateway/gateway.ts'
 import type { Log, TopicOptions } from '../log/log.ts'
 import { guardProcess, type LogOptions, openLog } from '../log/open.ts'
 import { createLogger, type Logger } from '../observe/logger.ts'
+import { Metrics } from '../observe/metrics.ts'
 import { Relay } from '../relay/relay.ts'
 import type { Millis } from '../units.ts'
 import { addressOf, greet } from './address.ts'
@@ -43,6 +44,7 @@ export async function serve(): Promise<void> {
     ...(config.RETENTION === undefined ? {} : { retention: config.RETENTION as Millis }),
     ...(config.RETENTION_BYTES === undefined ? {} : { retentionBytes: config.RETENTION_BYTES }),
   }
+  const metrics = new Metrics(() => relay.counts)
   const relay = new Relay({
     log: records,
     clock: systemClock,
@@ -51,6 +53,7 @@ export async function serve(): Promise<void> {
     topicOptions,
     publisherGrace: config.PUBLISHER_GRACE,
     random,
+    onMeasured: (stage, time) => metrics[stage](time),
     onEvent: event => {
       if (event.kind === 'state')
         log.info({ broadcast: event.id, viewers: event.viewers }, `broadcast is ${event.state}`)
@@ -66,6 +69,7 @@ export async function serve(): Promise<void> {
       relay,
       clock: systemClock,
       log,
+      metrics,
       gateway,
       host: config.HTTP_HOST,
       port: config.HTTP_PORT,

@@ -91,6 +91,12 @@ export class ByteWriter {
     return this
   }
 
+  i32(value: number): this {
+    this.#view.setInt32(this.#at, value)
+    this.#at += 4
+    return this
+  }
+
   i64(value: number): this {
     this.#view.setInt32(this.#at, Math.floor(value / 0x1_0000_0000))
     this.#view.setUint32(this.#at + 4, value >>> 0)

@@ -83,7 +83,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function api(app: FastifyInstance, { relay, version }: GatewayOptions): void {
+function api(app: FastifyInstance, { relay, version, metrics }: GatewayOptions): void {
   app.get('/ping', async () => ({ message: 'pong' }))
   app.get('/version', async () => version)
   app.get('/healthz', async () => ({ status: 'ok' }))
@@ -98,6 +98,7 @@ function api(app: FastifyInstance, { relay, version }: GatewayOptions): void {
     await Promise.race([relay.check(), late])
     return { status: 'ok' }
   })
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
   app.get('/api/v1/broadcasts', async () => ({ broadcasts: relay.list() }))
   app.get<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }) => {
     const id = broadcastId(params.id)

@@ -5,6 +5,7 @@ import { type Server, WebSocketServer } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import { FramelogError } from '../errors.ts'
 import type { Logger } from '../observe/logger.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
 import { type BroadcastId, isBroadcastId } from '../units.ts'
 import { messageLimits, subprotocol } from '../wire/message.ts'
@@ -20,6 +21,7 @@ export interface SocketContext {
   readonly relay: Relay
   readonly clock: Clock
   readonly log: Logger
+  readonly metrics: Metrics
   /** Names this gateway. */
   readonly gateway: string
 }

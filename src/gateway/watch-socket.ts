@@ -1,5 +1,6 @@
 /** The watch socket: what the relay sends a viewer becomes messages, encoded once for all viewers. */
 import { FramelogError } from '../errors.ts'
+import { addHops, type Hops } from '../media/hops.ts'
 import type { BroadcastState, Packet, Place, ViewerEvent, ViewerSink } from '../relay/packet.ts'
 import type { Watching } from '../relay/relay.ts'
 import type { BroadcastId, Micros } from '../units.ts'
@@ -54,11 +55,12 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   send(packet: Packet): void {
-    this.connection?.sendBytes(encoded(packet))
+    this.connection?.sendBytes(this.#encoded(packet))
   }
 
   sendAll(packets: readonly Packet[]): void {
-    for (const bundle of encodeBundles(packets.map(encoded))) this.connection?.sendBytes(bundle)
+    const messages = packets.map(packet => this.#encoded(packet))
+    for (const bundle of encodeBundles(messages)) this.connection?.sendBytes(bundle)
   }
 
   close(error: FramelogError): void {
@@ -91,6 +93,20 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
     }
   }
 
+  /** Made once for all viewers of the broadcast: a frame's way ends with the first of them. */
+  #encoded(packet: Packet): Uint8Array {
+    packet.encoded ??= encodeMessage(toMessage(packet.event, this.#relayed(packet)))
+    return packet.encoded
+  }
+
+  #relayed({ way }: Packet): Hops | undefined {
+    if (way?.hops.read === undefined) return undefined
+    const { clock, metrics } = this.#context
+    const took = clock.monotonic() - way.readAt
+    metrics.relayed(took)
+    return addHops(way.hops, { relayed: way.hops.read + took * 1000 })
+  }
+
   #checkWelcomed(): void {
     if (!this.#isWelcomed) throw new FramelogError('BAD_MESSAGE', 'A seek or a pause before the welcome')
   }
@@ -100,20 +116,18 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 }
 
-/** Made once for all viewers of the broadcast. */
-function encoded(packet: Packet): Uint8Array {
-  packet.encoded ??= encodeMessage(toMessage(packet.event))
-  return packet.encoded
-}
-
-function toMessage(event: ViewerEvent): KnownMessage {
+/** @param hops of a frame that is sent as it came */
+function toMessage(event: ViewerEvent, hops: Hops | undefined): KnownMessage {
   if (event.type === 'span') {
     const { type, first, last, gaps, isOver } = event
     return { type, first, last, over: isOver, gaps: gaps.map(([from, to]) => [from, to]) }
   }
   if (event.type !== 'frame' && event.type !== 'data') return event
   const { offset, time } = event
-  if (event.type === 'frame') return { type: 'frame', frame: event.frame, relayed: { offset, time } }
+  if (event.type === 'frame') {
+    const frame = hops === undefined ? event.frame : { ...event.frame, hops }
+    return { type: 'frame', frame, relayed: { offset, time } }
+  }
   const { track, session, timestamp, duration, data } = event
   const record = {
     track,

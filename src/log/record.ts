@@ -10,6 +10,7 @@
 import { crc32 } from 'node:zlib'
 import { decodeText, encodeText } from '../core/text.ts'
 import type { Frame } from '../media/frame.ts'
+import { addHops, type Hops, writtenHops } from '../media/hops.ts'
 import { isDataTrackName, type TimedData, timedDataLimits } from '../media/timed-data.ts'
 import { isTrackName, type Micros, type Millis, type Offset, type TrackName } from '../units.ts'
 import type { Header, LogRecord, NewRecord } from './log.ts'
@@ -114,6 +115,7 @@ export function encodeEntry(entry: WrittenEntry, timestamp: Millis): NewRecord {
       }
       if (frame.keyframe) headers.push(['k', '1'])
       if (frame.capturedAt !== undefined) headers.push(['c', String(Math.round(frame.capturedAt))])
+      if (frame.hops !== undefined) headers.push(['h', hopsText(frame.hops)])
       headers.push(['crc', checksum(frame.data)])
       return { key: frame.track, value: frame.data, headers, timestamp }
     }
@@ -202,6 +204,7 @@ function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, cla
   if (duration !== undefined && duration < 0) return unknown('a negative duration')
   const decodeTimestamp = integer(fields.get('dt'))
   const capturedAt = integer(fields.get('c'))
+  const hops = hopsOf(fields.get('h'))
   const frame: Frame = {
     track: record.key,
     timestamp: timestamp as Micros,
@@ -210,8 +213,18 @@ function decodeFrame(record: LogRecord, fields: ReadonlyMap<string, string>, cla
     ...(duration === undefined ? {} : { duration: duration as Micros }),
     ...(decodeTimestamp === undefined ? {} : { decodeTimestamp: decodeTimestamp as Micros }),
     ...(capturedAt === undefined ? {} : { capturedAt: capturedAt as Millis }),
+    ...(hops === undefined ? {} : { hops }),
   }
   return { kind: 'frame', ...claimed, sequence, frame }
+}
+
+const hopsText = (hops: Hops): string => writtenHops.map(name => hops[name] ?? '-').join(' ')
+
+/** A place that is none, or that a later version adds, is not known; it costs nobody the frame. */
+function hopsOf(field: string | undefined): Hops | undefined {
+  if (field === undefined) return undefined
+  const [encoded, sent, received] = field.slice(0, 64).split(' ').map(integer)
+  return addHops(undefined, { encoded, sent, received })
 }
 
 /** Damage here is no hole among the frames: the record is passed over, and no picture waits for a keyframe. */

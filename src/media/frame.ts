@@ -1,5 +1,6 @@
 /** Frame: the narrow waist. Everything before the log makes frames, everything after it starts from frames. */
 import type { Micros, Millis, TrackName } from '../units.ts'
+import type { Hops } from './hops.ts'
 
 /** One encoded access unit of a track: exactly the bytes that WebCodecs' decoder takes. */
 export interface Frame {
@@ -13,6 +14,8 @@ export interface Frame {
   readonly keyframe: boolean
   /** The publisher's wall clock at capture, where known. */
   readonly capturedAt?: Millis
+  /** Its way so far, where the time of capture is known. */
+  readonly hops?: Hops
   /** Owned by the frame: nobody writes into it. */
   readonly data: Uint8Array
 }

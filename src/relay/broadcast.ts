@@ -6,6 +6,7 @@
 import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Chunk, Damage, Topic } from '../log/log.ts'
 import { encodeEntry } from '../log/record.ts'
+import { addHops } from '../media/hops.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
 import { DataWriter } from './data-writer.ts'
@@ -14,7 +15,7 @@ import type { HeldBudget } from './held-frames.ts'
 import { Holder, type HolderContext, type HolderHost, type PublishRequest } from './holder.ts'
 import { type BroadcastState, Packet, type Pause } from './packet.ts'
 import type { Position } from './position.ts'
-import type { Publication, PublisherSink } from './publication.ts'
+import type { FrameStage, Publication, PublisherSink, Written } from './publication.ts'
 import type { Claim } from './session-records.ts'
 import { Silence } from './silence.ts'
 import { SpanNews } from './span.ts'
@@ -37,6 +38,8 @@ export interface BroadcastContext extends HolderContext {
   onState(broadcast: Broadcast): void
   /** This gateway has claimed it. */
   onClaim(broadcast: Broadcast): void
+  /** @param time from a frame's receipt on, milliseconds */
+  onMeasured(stage: FrameStage, time: number): void
   /** Nobody watches, publishes or writes any more. */
   onIdle(broadcast: Broadcast): void
   /** Records were met that cannot be read. */
@@ -109,6 +112,11 @@ export class Broadcast implements LiveEdge {
   /** Whether a publisher is on this gateway, or was a moment ago and may come back. */
   get isPublishedHere(): boolean {
     return this.#holder.isHere
+  }
+
+  /** Whether a publisher is on this gateway, and connected. */
+  get hasPublisher(): boolean {
+    return this.#holder.isHere && !this.#holder.isDetached
   }
 
   /** Whether the latest claim read is this gateway's, be it over or not. */
@@ -368,7 +376,7 @@ export class Broadcast implements LiveEdge {
       if (this.#holder.claimed(entry, record.offset, stream)) this.#audience.forgetGop()
     } else if (entry.kind === 'frame') {
       this.#silence.heard()
-      mine?.confirm(entry.sequence)
+      this.#trace(accepted.packet, mine?.confirm(entry.sequence))
       this.#holder.framed(entry.epoch)
       if (this.#state !== 'live' && !this.#holder.isDetached) this.#setState('live')
     } else if (entry.kind === 'gap') mine?.confirm(entry.to)
@@ -378,6 +386,21 @@ export class Broadcast implements LiveEdge {
       this.#setState('ended', entry.reason)
       this.#leaveIfIdle()
     }
+  }
+
+  /** A frame was read as it came. @param written by whom, where that was this gateway: then one clock tells */
+  #trace(packet: Packet | undefined, written: Written | undefined): void {
+    if (packet?.event.type !== 'frame') return
+    const { clock } = this.#context
+    const { hops, capturedAt } = packet.event.frame
+    if (capturedAt === undefined) return
+    const readAt = clock.monotonic()
+    const since = (at: number | undefined): number | undefined =>
+      at === undefined || written === undefined || hops?.received === undefined
+        ? undefined
+        : hops.received + (at - written.receivedAt) * 1000
+    const read = since(readAt) ?? (clock.now() + 0.5 - capturedAt) * 1000
+    packet.way = { hops: addHops(hops, { appended: since(written?.appendedAt), read }), readAt }
   }
 
   /** What the holder sees of this. */
@@ -395,6 +418,7 @@ export class Broadcast implements LiveEdge {
       },
       // What is on its way counts for nothing: a clock that was wrong for a moment would be believed for ever.
       timestamp: () => Math.max(this.#lastTimestamp, this.#context.clock.now()) as Millis,
+      measured: (stage, time) => this.#context.onMeasured(stage, time),
       append: records => {
         const { topic } = this
         if (topic !== undefined) return this.#context.log.append(topic, records)

@@ -2,6 +2,7 @@
 import type { FramelogError } from '../errors.ts'
 import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
+import type { Hops } from '../media/hops.ts'
 import type { Moment } from '../media/timed-data.ts'
 import type { Micros, Millis, Offset, TrackName } from '../units.ts'
 
@@ -44,10 +45,18 @@ export type ViewerEvent =
   | { readonly type: 'end'; readonly reason: string }
   | ({ readonly type: 'span' } & Span)
 
+/** Of a frame that was read as it came: its way so far, and when it was read, on the monotonic clock. */
+export interface Way {
+  readonly hops: Hops
+  readonly readAt: number
+}
+
 export class Packet {
   readonly event: ViewerEvent
   /** The event as it goes out. Filled in by the first sink that needs it, read by all others. */
   encoded: Uint8Array | undefined = undefined
+  /** Filled in before it is delivered. */
+  way: Way | undefined = undefined
 
   constructor(event: ViewerEvent) {
     this.event = event

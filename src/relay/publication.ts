@@ -12,6 +12,7 @@ import type { NewRecord } from '../log/log.ts'
 import { encodeEntry, sequenceLimit, type WrittenEntry } from '../log/record.ts'
 import { type Catalog, encodeCatalog, mainTrack } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
+import { addHops } from '../media/hops.ts'
 import type { Millis, Offset } from '../units.ts'
 import {
   type Dropped,
@@ -53,6 +54,17 @@ export interface PublicationHost {
   readonly end: Offset
   /** A timestamp for a record written now. */
   timestamp(): Millis
+  /** @param time from a frame's receipt on, milliseconds */
+  measured(stage: FrameStage, time: number): void
+}
+
+/** What has become of a frame: the log has acknowledged it; it was read back and counts. */
+export type FrameStage = 'appended' | 'readBack'
+
+/** A frame of this claim that was read back: when it was received, and acknowledged by the log, on the monotonic clock. */
+export interface Written {
+  readonly receivedAt: number
+  readonly appendedAt: number | undefined
 }
 
 export interface PublicationOptions {
@@ -65,12 +77,13 @@ export interface PublicationOptions {
   readonly held?: HeldLimits | undefined
 }
 
-interface Unconfirmed {
+interface Unconfirmed extends Written {
   readonly sequence: number
   readonly size: number
   readonly at: number
   /** Where the log has put it; undefined until it says so. */
   offset: Offset | undefined
+  appendedAt: number | undefined
 }
 
 type State = 'claiming' | 'open' | 'holding' | 'detached' | 'ending' | 'closed'
@@ -195,7 +208,7 @@ export class Publication {
     if (this.#state !== 'open' && this.#state !== 'holding') return
     this.#expected = frame.sequence + 1
     this.#heardAt = this.#clock.monotonic()
-    const received = { frame, tracks, at: this.#heardAt }
+    const received = { frame: this.#received(frame), tracks, at: this.#heardAt }
     const isCutOff = this.#held.isCutOff(received)
     if (this.#state === 'open' && this.#mayAppend() && !isCutOff) this.#append(received)
     else this.#hold(received)
@@ -204,12 +217,17 @@ export class Publication {
   /**
    * A frame of this claim, or a gap up to this number, was read back and counts. One that was not written here is
    * another program's, under this claim: nothing is in the log by that.
+   * @returns undefined for a gap, and for what was not written here
    */
-  confirm(sequence: number): void {
-    if (this.#records === undefined || sequence >= this.#records.next) return
+  confirm(sequence: number): Written | undefined {
+    if (this.#records === undefined || sequence >= this.#records.next) return undefined
     this.#confirmed = Math.max(this.#confirmed, sequence)
+    let last: Unconfirmed | undefined
     while ((this.#unconfirmed.peek()?.sequence ?? Number.POSITIVE_INFINITY) <= sequence)
-      this.#unconfirmed.shift()
+      last = this.#unconfirmed.shift()
+    if (last?.sequence !== sequence) return undefined
+    this.#host.measured('readBack', this.#clock.monotonic() - last.receivedAt)
+    return last
   }
 
   /** Numbers are not in the log, and a later one counts: they cannot come any more. To be called before `confirm`. */
@@ -286,6 +304,15 @@ export class Publication {
     return this.#records
   }
 
+  /** What its publisher says of its way ends here. Half a millisecond is what the clock's rounding takes away on average. */
+  #received(frame: NumberedFrame): NumberedFrame {
+    const { capturedAt, hops, ...rest } = frame
+    if (capturedAt === undefined) return rest
+    const received = (this.#clock.now() + 0.5 - capturedAt) * 1000
+    const { encoded, sent } = hops ?? {}
+    return { ...rest, capturedAt, hops: addHops(undefined, { encoded, sent, received }) }
+  }
+
   #append(received: ReceivedFrame): void {
     const { frame } = received
     const records = this.#session
@@ -293,12 +320,21 @@ export class Publication {
     const entries = records.ofFrame(received, this.#host.end)
     const size = frame.data.byteLength
     const { sequence } = frame
-    const sent: Unconfirmed = { sequence, size, at: this.#clock.monotonic(), offset: undefined }
+    const sent: Unconfirmed = {
+      sequence,
+      size,
+      at: this.#clock.monotonic(),
+      receivedAt: received.at,
+      appendedAt: undefined,
+      offset: undefined,
+    }
     this.#unconfirmed.push(sent)
     const course = this.#course
     this.#host.append(entries.map(entry => this.#record(entry))).then(
       first => {
         sent.offset = (first + entries.length - 1) as Offset
+        sent.appendedAt = this.#clock.monotonic()
+        this.#host.measured('appended', sent.appendedAt - sent.receivedAt)
         this.#checkPassed()
       },
       (error: unknown) => {

@@ -17,7 +17,7 @@ import { HeldBudget, type HeldLimits } from './held-frames.ts'
 import type { PublishRequest } from './holder.ts'
 import type { BroadcastState, ViewerSink } from './packet.ts'
 import { parsePosition } from './position.ts'
-import type { PublisherSink } from './publication.ts'
+import type { FrameStage, PublisherSink } from './publication.ts'
 import { Seeks } from './seeks.ts'
 import type { Claim } from './session-records.ts'
 import { type Thumbnail, Thumbnails } from './thumbnails.ts'
@@ -36,6 +36,8 @@ export interface RelayOptions {
   /** What a publisher's frames may wait in while the log does not answer. */
   readonly held?: HeldLimits
   random(length: number): string
+  /** What has become of a frame of a publisher here. @param time from its receipt on, milliseconds */
+  onMeasured?(stage: FrameStage, time: number): void
   /** Something the operator should know; one line. */
   onEvent(event: RelayEvent): void
 }
@@ -158,6 +160,7 @@ export class Relay {
         return entry?.state === 'ended' && entry.topic === topic.id
       },
       onDamage: (topic, span) => this.#damage.add(topic, span),
+      onMeasured: (stage, time) => options.onMeasured?.(stage, time),
       onClaim: broadcast => this.#upkeep?.write(broadcast),
       gapsOf: (id, topic) => {
         const entry = this.#directory?.get(id)
@@ -252,6 +255,12 @@ export class Relay {
   get(id: BroadcastId): BroadcastInfo | undefined {
     const entry = this.#directory?.get(id)
     return entry && this.#info(entry)
+  }
+
+  /** Of this gateway alone. */
+  get counts(): { broadcasts: number; publishers: number; viewers: number } {
+    const publishers = [...this.#broadcasts.values()].filter(({ hasPublisher }) => hasPublisher).length
+    return { broadcasts: this.#broadcasts.size, publishers, viewers: this.#viewers }
   }
 
   /** @returns undefined where there is none. @throws FramelogError TOO_MANY, and what the log throws */

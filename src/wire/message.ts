@@ -9,6 +9,7 @@ import { decodeText, encodeText } from '../core/text.ts'
 import { FramelogError } from '../errors.ts'
 import { type Catalog, checkCatalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
+import { type HopName, type Hops, hopNames } from '../media/hops.ts'
 import { isDataTrackName, type TimedData, timedDataLimits } from '../media/timed-data.ts'
 import { isTrackName, type Micros, type Millis, type Offset } from '../units.ts'
 
@@ -48,7 +49,7 @@ const types = {
   data: 20,
 } as const
 
-const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16 } as const
+const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16, hops: 32 } as const
 const dataFlags = { moment: 1, duration: 2, relayed: 4 } as const
 
 const shortText = v.pipe(v.string(), v.maxLength(1024))
@@ -279,16 +280,19 @@ export function decodeMessage(bytes: Uint8Array): Message {
 
 /*
  * frame = type u8, flags u8, length of the track's name u8, the name, number i64, timestamp i64,
- *         [duration i64] [decode timestamp i64] [captured at i64] [offset i64, record's time i64], data
+ *         [duration i64] [decode timestamp i64] [captured at i64] [offset i64, record's time i64]
+ *         [which hops u8, each i32], data
  */
 function encodeFrame({ frame, relayed }: FrameMessage): Uint8Array {
-  const { track, duration, decodeTimestamp, capturedAt, data } = frame
+  const { track, duration, decodeTimestamp, capturedAt, hops, data } = frame
   let bits = frame.keyframe ? flags.keyframe : 0
   let length = 3 + track.length + 16 + data.byteLength
   if (duration !== undefined) [bits, length] = [bits | flags.duration, length + 8]
   if (decodeTimestamp !== undefined) [bits, length] = [bits | flags.decodeTimestamp, length + 8]
   if (capturedAt !== undefined) [bits, length] = [bits | flags.capturedAt, length + 8]
   if (relayed !== undefined) [bits, length] = [bits | flags.relayed, length + 16]
+  const known = hops === undefined ? [] : hopNames.filter(name => hops[name] !== undefined)
+  if (known.length > 0) [bits, length] = [bits | flags.hops, length + 1 + 4 * known.length]
 
   const writer = new ByteWriter(length).u8(types.frame).u8(bits).u8(track.length).latin1(track)
   writer.i64(frame.sequence).i64(frame.timestamp)
@@ -296,7 +300,24 @@ function encodeFrame({ frame, relayed }: FrameMessage): Uint8Array {
   if (decodeTimestamp !== undefined) writer.i64(decodeTimestamp)
   if (capturedAt !== undefined) writer.i64(Math.round(capturedAt))
   if (relayed !== undefined) writer.i64(relayed.offset).i64(relayed.time)
+  if (known.length > 0) writer.u8(known.reduce((mask, name) => mask | hopBit(name), 0))
+  for (const name of known) writer.i32(hops?.[name] ?? 0)
   return writer.bytes(data).finish()
+}
+
+const hopBit = (name: HopName): number => 1 << hopNames.indexOf(name)
+
+/** Of hops that a later version adds there is the time, and no name. */
+function decodeHops(reader: ByteReader): { hops: Hops } {
+  const mask = reader.u8()
+  const hops: { [Name in HopName]?: Micros } = {}
+  for (let bit = 0; bit < 8; bit++) {
+    if ((mask & (1 << bit)) === 0) continue
+    const at = reader.i32() as Micros
+    const name = hopNames[bit]
+    if (name !== undefined) hops[name] = at
+  }
+  return { hops }
 }
 
 function decodeFrame(bytes: Uint8Array): FrameMessage {
@@ -325,12 +346,23 @@ function decodeFrame(bytes: Uint8Array): FrameMessage {
       bits & flags.relayed
         ? { relayed: { offset: reader.i64() as Offset, time: reader.i64() as Millis } }
         : {}
+    const hops = bits & flags.hops ? decodeHops(reader) : {}
     const keyframe = (bits & flags.keyframe) !== 0
     const data = reader.rest()
     if (data.byteLength === 0) throw new FramelogError('BAD_MESSAGE', 'A frame without data')
     return {
       type: 'frame',
-      frame: { track, sequence, timestamp, ...duration, ...decodeTimestamp, ...capturedAt, keyframe, data },
+      frame: {
+        track,
+        sequence,
+        timestamp,
+        ...duration,
+        ...decodeTimestamp,
+        ...capturedAt,
+        ...hops,
+        keyframe,
+        data,
+      },
       ...relayed,
     }
   } catch (error) {

@@ -14,7 +14,7 @@ import { until } from '../support/fake-clock.ts'
 interface Uplink {
   open(): void
   describe(catalog: Catalog): void
-  offer(frame: Frame): void
+  offer(frame: Frame, at: number): void
   abandon(reason: string): void
 }
 
@@ -114,9 +114,9 @@ describe('an uplink', { timeout: 20_000 }, () => {
   it('sends kept frames again under the catalog that they were made under', async () => {
     const { gateway, uplink, goOnWith } = await setUp()
     uplink.describe(testCatalog)
-    for (const n of [0, 1]) uplink.offer(testFrame(n))
+    for (const n of [0, 1]) uplink.offer(testFrame(n), 0)
     uplink.describe(silent)
-    for (const n of [2, 3]) uplink.offer(testFrame(n))
+    for (const n of [2, 3]) uplink.offer(testFrame(n), 0)
     await until(() => gateway.story.includes('3'))
     assert.deepEqual(gateway.story, ['2 tracks', '0', '1', '1 tracks', '2', '3'])
     gateway.heard.length = 0
@@ -131,15 +131,15 @@ describe('an uplink', { timeout: 20_000 }, () => {
   it('asks once for a keyframe, and for smaller frames where the log takes none so large', async () => {
     const { gateway, uplink, told } = await setUp()
     uplink.describe(testCatalog)
-    for (const n of [0, 1, 2]) uplink.offer(testFrame(n))
+    for (const n of [0, 1, 2]) uplink.offer(testFrame(n), 0)
     await until(() => gateway.story.includes('2'))
     for (const n of [0, 1, 2])
       gateway.send({ type: 'gap', frames: 1, from: n, to: n, reason: 'x', tooLarge: true })
     gateway.send({ type: 'gap', frames: 1, from: 2, to: 2, reason: 'x' })
     gateway.send({ type: 'stall', stalled: true })
     await until(() => told.includes('onStalled'))
-    uplink.offer(testFrame(3))
-    uplink.offer(testFrame(4, { keyframe: true }))
+    uplink.offer(testFrame(3), 0)
+    uplink.offer(testFrame(4, { keyframe: true }), 0)
     await until(() => gateway.story.includes('4'))
     assert.ok(!gateway.story.includes('3'))
     assert.deepEqual(
@@ -147,8 +147,8 @@ describe('an uplink', { timeout: 20_000 }, () => {
       ['onTooLarge'],
     )
     // Larger than the welcome allows.
-    uplink.offer(testFrame(5, { bytes: 1001 }))
-    uplink.offer(testFrame(6, { bytes: 1001 }))
+    uplink.offer(testFrame(5, { bytes: 1001 }), 0)
+    uplink.offer(testFrame(6, { bytes: 1001 }), 0)
     assert.equal(told.filter(name => name === 'onTooLarge').length, 2)
     uplink.abandon('over')
     await gateway.close()

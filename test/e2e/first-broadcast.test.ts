@@ -14,6 +14,13 @@ import { PageState, pictures } from '../support/pages.ts'
 
 const soak = process.env.SOAK === '1'
 
+/** What is read off a canvas on the page. */
+interface Canvas {
+  readonly width: number
+  readonly height: number
+  getContext(kind: '2d'): { getImageData(...area: number[]): { readonly data: Uint8ClampedArray } }
+}
+
 interface Backend {
   readonly name: string
   start(): Promise<{ gateway: RunningGateway; kafka?: KafkaCluster }>
@@ -110,6 +117,38 @@ for (const backend of backends) {
       assert.deepEqual(studio.errors, [])
       assert.deepEqual(watch.errors, [])
       await watch.page.close()
+    })
+
+    it('tells where the lag goes, from the camera to the screen', async () => {
+      const ours = ['encoded', 'sent', 'received', 'read', 'relayed', 'arrived', 'painted']
+      for (const player of ['webcodecs', 'mse']) {
+        const watch = await open(browser, `${gateway.http}/watch/camera?muted=1&player=${player}`)
+        const view = new PageState(watch.page)
+        const isTold = (way: { spans: object } | undefined): boolean =>
+          way !== undefined && ours.every(name => name in way.spans)
+        await view.until('its join to be over', ({ player }) => (player?.painted ?? 0) > 90)
+        const told = await view.until('the way', ({ player }) => isTold(player?.way))
+        const { spans, total } = told.player?.way ?? assert.fail()
+        const words = Object.entries(spans).map(([name, span]) => `${name} ${span.toFixed(1)}`)
+        console.log(`${backend.name}, ${player}: ${total.toFixed(1)} ms: ${words.join(', ')}`)
+        // MediaSource keeps to itself when a picture is decoded.
+        assert.equal('decoded' in spans, player === 'webcodecs')
+        const sum = Object.values(spans).reduce((all, span) => all + span, 0)
+        assert.ok(Math.abs(sum - total) < 0.001, `${sum} ms in parts of ${total} ms`)
+        assert.ok(Object.values(spans).every(span => span >= 0))
+        await watch.page.locator('summary').click()
+        const chart = watch.page.getByRole('region', { name: 'Where the lag goes' })
+        await chart.getByText('Log writes').waitFor()
+        const colours = await chart.locator('canvas').evaluate((canvas: Canvas) => {
+          const { width, height } = canvas
+          const { data } = canvas.getContext('2d').getImageData(width - 4, 0, 1, height)
+          const column = Array.from({ length: height }, (_, y) => data.slice(y * 4, y * 4 + 3).join())
+          return new Set(column).size
+        })
+        assert.ok(colours >= 4, `${colours} colours in the newest column`)
+        assert.deepEqual(watch.errors, [])
+        await watch.page.close()
+      }
     })
 
     it('lets viewers join at any moment between two keyframes', async () => {

@@ -9,6 +9,7 @@ import type { Log } from '../../src/log/log.ts'
 import { ReaderRule } from '../../src/log/reader-rule.ts'
 import { decodeRecord, type FrameEntry, type GapEntry } from '../../src/log/record.ts'
 import { createLogger } from '../../src/observe/logger.ts'
+import { Metrics } from '../../src/observe/metrics.ts'
 import { heldLimits } from '../../src/relay/held-frames.ts'
 import { Relay } from '../../src/relay/relay.ts'
 import { type Millis, offset } from '../../src/units.ts'
@@ -64,7 +65,8 @@ describe('a Kafka broker that stands still', { timeout: 120_000 }, () => {
     })
     await relay.start()
     const version = { version: '', build_time: '' }
-    const options = { relay, clock, log: createLogger('error'), gateway: 'test', version }
+    const metrics = new Metrics(() => relay.counts)
+    const options = { relay, clock, log: createLogger('error'), metrics, gateway: 'test', version }
     gateway = await startGateway({ ...options, host: '127.0.0.1', port: 0, pages: '/nowhere' })
     ws = `ws://127.0.0.1:${gateway.port}`
   })

@@ -21,6 +21,7 @@ export interface Telling {
     readonly joinMs?: number
     readonly joinPhaseMs?: number
     readonly lagMs?: number
+    readonly way?: { readonly spans: Readonly<Record<string, number>>; readonly total: number }
     readonly bufferMs?: number
     readonly lost?: number
     readonly mediaTime?: number

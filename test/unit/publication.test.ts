@@ -31,6 +31,7 @@ function setup(budget = new HeldBudget(), held = heldLimits) {
     },
     end: first as Offset,
     timestamp: () => clock.now(),
+    measured: () => {},
   }
   const sink = {
     acknowledge: (sequence: number) => void acknowledged.push(sequence),

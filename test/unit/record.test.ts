@@ -5,8 +5,10 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Header, LogRecord } from '../../src/log/log.ts'
 import { decodeRecord, type Entry, encodeEntry, type WrittenEntry } from '../../src/log/record.ts'
+import { writtenHops } from '../../src/media/hops.ts'
 import { type TimedData, timedDataLimits } from '../../src/media/timed-data.ts'
 import { micros, millis, type Offset, trackName } from '../../src/units.ts'
+import { anyHops } from '../support/hops.ts'
 
 interface Golden {
   readonly name: string
@@ -18,7 +20,7 @@ interface Golden {
   readonly entry: Record<string, unknown>
 }
 
-const golden = ['records-v1.json', 'data-v1.json'].flatMap(
+const golden = ['records-v1.json', 'data-v1.json', 'hops-v1.json'].flatMap(
   file => JSON.parse(readFileSync(join(import.meta.dirname, '..', 'golden', file), 'utf8')) as Golden[],
 )
 
@@ -65,6 +67,7 @@ describe('the record format', () => {
         timestamp: fc.maxSafeInteger().map(micros),
         duration: fc.nat().map(micros),
         capturedAt: fc.nat().map(millis),
+        hops: anyHops(...writtenHops),
         keyframe: fc.boolean(),
         data: fc.uint8Array({ minLength: 1 }),
       },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { FramelogError } from '../../src/errors.ts'
+import { hopNames } from '../../src/media/hops.ts'
 import { timedDataLimits } from '../../src/media/timed-data.ts'
 import { micros, millis, type Offset, trackName } from '../../src/units.ts'
 import {
@@ -14,6 +15,7 @@ import {
   messageLimits,
 } from '../../src/wire/message.ts'
 import { testCatalog } from '../support/clients.ts'
+import { anyHops } from '../support/hops.ts'
 
 const code = (run: () => unknown): string => {
   try {
@@ -40,6 +42,7 @@ const frames: fc.Arbitrary<FrameMessage> = fc.record(
         duration: fc.nat(Number.MAX_SAFE_INTEGER).map(micros),
         decodeTimestamp: integer.map(micros),
         capturedAt: integer.map(millis),
+        hops: anyHops(...hopNames),
         keyframe: fc.boolean(),
         data: fc.uint8Array({ minLength: 1, maxLength: 200 }),
       },
@@ -130,6 +133,29 @@ describe('wire messages', () => {
         code(() => decodeMessage(withJson(17, { seek, from: 'live' }))),
         'BAD_MESSAGE',
       )
+  })
+
+  it('read the hops that they know, and pass over those that a later version adds', () => {
+    const frame = {
+      track: trackName('v'),
+      sequence: 0,
+      timestamp: micros(0),
+      keyframe: true,
+      data: Uint8Array.of(7),
+      hops: { encoded: micros(5), relayed: micros(-2) },
+    }
+    const bytes = encodeMessage({ type: 'frame', frame })
+    // Behind the type, the flags, the name, the number and the time stand which hops there are, and then they.
+    const at = 4 + 16
+    assert.equal(bytes[at], 0b100001)
+    const more = [0, 0, 0, 1, 0, 0, 0, 2]
+    const later = [...bytes.subarray(0, at), 0b11100001, ...bytes.subarray(at + 1, at + 9), ...more, 7]
+    const message = decodeMessage(Uint8Array.from(later))
+    assert.deepEqual(message, { type: 'frame', frame })
+    assert.equal(
+      code(() => decodeMessage(bytes.subarray(0, at + 4))),
+      'BAD_MESSAGE',
+    )
   })
 
   it('carry any frame byte for byte', () => {

@@ -6,6 +6,7 @@ import { CameraPublisher, publisherModes } from '../publisher/camera-publisher.t
 import type { Publisher, PublisherState } from '../publisher/publisher.ts'
 import { codecWords, lagWords, playerWords, publisherWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
+import { LagChart } from './lag-chart.ts'
 import { observe } from './observed.ts'
 import * as onAir from './on-air.ts'
 import { Overlay } from './overlay.ts'
@@ -64,6 +65,7 @@ const listen = button(words.hear, 'plain', () => {
   listen.setAttribute('aria-pressed', String(heard))
 })
 const share = shareRow()
+const chart = new LagChart()
 const names = text.figures
 const figures = new Figures([
   names.fps,
@@ -114,6 +116,7 @@ frame(
     element('div', { class: 'panel-head' }, replayState.badge, listen),
     figures.root,
   ),
+  element('div', { class: 'panel' }, chart.root),
 )
 document.title = `${words.title} · ${text.brand}`
 id.form?.addEventListener('submit', event => {
@@ -127,6 +130,7 @@ observe({ publisher: () => publisher, player: () => player })
 checkId()
 show({ kind: 'idle' })
 setInterval(measure, 500)
+setInterval(() => chart.add(player?.state.kind === 'live' ? player.figures.way : undefined), 250)
 if (page.searchParams.get('autostart') === '1' || onAir.wasReloaded(id.value)) begin()
 
 function begin(): void {

@@ -4,6 +4,7 @@ import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
 import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { ControlBar } from './control-bar.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
+import { LagChart } from './lag-chart.ts'
 import { observe } from './observed.ts'
 import { Overlay } from './overlay.ts'
 import './style.css'
@@ -51,6 +52,7 @@ function show(id: BroadcastId): void {
     names.skew,
     names.lost,
   ])
+  const chart = new LagChart()
   const under = element('div')
   frame(
     'watch',
@@ -58,7 +60,7 @@ function show(id: BroadcastId): void {
     under,
     element('div', { class: 'heading' }, heading),
     state.sentence,
-    element('details', { class: 'panel' }, element('summary', {}, words.figures), figures.root),
+    element('details', { class: 'panel' }, element('summary', {}, words.figures), figures.root, chart.root),
   )
 
   const player = new BroadcastPlayer(
@@ -131,6 +133,7 @@ function show(id: BroadcastId): void {
     overlay.fit(seen.size)
     const age = seen.lagMs === undefined ? undefined : lagWords(seen.lagMs)
     setText(lag, player.state.kind === 'live' ? (age ?? '') : '')
+    chart.add(player.state.kind === 'live' ? seen.way : undefined)
     figures.set(names.lag, age)
     figures.set(names.fps, String(seen.fps))
     figures.set(names.buffer, seen.bufferMs === undefined ? undefined : names.milliseconds(seen.bufferMs))

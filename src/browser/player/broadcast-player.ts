@@ -8,6 +8,7 @@ import { Link, type LinkMessage, type Problem } from '../net/link.ts'
 import { type Aim, Course } from './course.ts'
 import { DataLane } from './data-lane.ts'
 import type { Place } from './frame-places.ts'
+import { FrameWays } from './frame-ways.ts'
 import { MediaSourcePresentation } from './mse/media-source-presentation.ts'
 import { mediaSourceClass } from './mse/source.ts'
 import type {
@@ -93,6 +94,7 @@ export class BroadcastPlayer implements Player {
   #title: string | undefined
   readonly #course: Course
   readonly #data: DataLane | undefined
+  readonly #ways = new FrameWays()
   #session: string | undefined
   /** Whose keyframes begin a GOP. */
   #main: TrackName | undefined
@@ -153,6 +155,7 @@ export class BroadcastPlayer implements Player {
   get figures(): PlayerFigures {
     const [mode = this.#options.mode ?? 'webcodecs'] = this.#modes
     const clock = this.#course.timeAt(this.#presentation?.shown)
+    const way = this.#ways.mean(this.#link.gatewayTime(performance.now()))
     return {
       ...(this.#presentation?.figures(performance.now()) ?? nothing),
       mode,
@@ -163,6 +166,7 @@ export class BroadcastPlayer implements Player {
       ...(this.#joinMs === undefined ? {} : { joinMs: this.#joinMs }),
       ...(this.#joinPhaseMs === undefined ? {} : { joinPhaseMs: this.#joinPhaseMs }),
       ...(this.#lagMs === undefined ? {} : { lagMs: this.#lagMs }),
+      ...(way === undefined ? {} : { way }),
       errors: [...this.#errors],
     }
   }
@@ -325,6 +329,10 @@ export class BroadcastPlayer implements Player {
     // The first frame opens the GOP that the viewer came into.
     if (relayed !== undefined && this.#welcomedAt !== undefined)
       this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - relayed.time)
+    // What was captured before this viewer came is what it joins with: that is no lag.
+    const isNews = (frame.capturedAt ?? 0) >= (this.#welcomedAt ?? Number.POSITIVE_INFINITY)
+    if (this.#presentation?.mode === 'live' && frame.track === this.#main && isNews)
+      this.#ways.arrived(frame, this.#link.gatewayTime(performance.now()))
     this.#presentation?.frame(verdict === 'hidden' ? { ...frame, hidden: true } : frame)
   }
 
@@ -356,6 +364,7 @@ export class BroadcastPlayer implements Player {
     this.#paced = mode === 'replay'
     this.#data?.clear()
     this.#options.onDataLeft?.()
+    this.#ways.clear()
     this.#presentation?.begin(mode)
     if (mode === 'live') this.#rate = 1
     else {
@@ -397,6 +406,7 @@ export class BroadcastPlayer implements Player {
     this.#joinFrom ??= performance.now()
     if (session !== this.#session) {
       this.#session = session
+      this.#ways.clear()
       // Whoever wanted to see it live, and saw its recording to the end, is live with the next publisher.
       if (
         this.#course.aim.from === 'live' &&
@@ -420,6 +430,7 @@ export class BroadcastPlayer implements Player {
       ways[mode].make(
         { sound: this.#sound, label, chases },
         {
+          onDecoded: timestamp => this.#ways.decoded(timestamp, this.#link.gatewayTime(performance.now())),
           onPainted: shownAt => this.#painted(shownAt),
           onPlayedOut: () => this.#update(),
           onUnsupported: missing => this.#unsupported(missing),
@@ -462,6 +473,7 @@ export class BroadcastPlayer implements Player {
     }
     const captured = shown === undefined ? undefined : this.#presentation?.capturedAt(shown.timestamp)
     if (captured !== undefined) this.#lagMs = this.#link.gatewayTime(shownAt) - captured
+    if (shown !== undefined) this.#ways.painted(shown.timestamp, this.#link.gatewayTime(shownAt))
   }
 
   #report(): void {

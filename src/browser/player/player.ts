@@ -1,5 +1,6 @@
 /** What a page sees of a player, whatever decodes. */
 import type { Problem } from '../net/link.ts'
+import type { Way } from './frame-ways.ts'
 
 /** The whole life of a player; each arm has its words in `text.ts`. */
 export type PlayerState =
@@ -42,6 +43,8 @@ export interface PlayerFigures {
   readonly firstPaintAt?: number
   /** Age of the picture shown, when it was painted, milliseconds; needs a publisher that says when it captured. */
   readonly lagMs?: number
+  /** Where that age comes from: the mean of the last second, live. */
+  readonly way?: Way
   /** Media time of the picture shown, and of the first one, microseconds. */
   readonly mediaTime?: number
   readonly firstMediaTime?: number

@@ -7,6 +7,8 @@ import type { PlayerFigures, SoundState, SoundWish } from './player.ts'
 import type { TimelineMode } from './timeline.ts'
 
 export interface PresentationHandler {
+  /** A picture is decoded and could be shown; not told where a browser keeps that to itself. */
+  onDecoded(timestamp: Micros): void
   /**
    * `shown` has changed.
    * @param shownAt when the picture is on the screen, on the clock of `performance.now()`, milliseconds
@@ -72,7 +74,7 @@ export interface Presentation {
 /** The part of a player's figures that whoever presents knows. */
 export type PresentationFigures = Omit<
   PlayerFigures,
-  'mode' | 'gateway' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'clock' | 'span' | 'rate' | 'errors'
+  'mode' | 'gateway' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'way' | 'clock' | 'span' | 'rate' | 'errors'
 >
 
 export interface PresentationOptions {

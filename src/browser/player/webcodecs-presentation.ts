@@ -373,6 +373,7 @@ export class WebCodecsPresentation implements Presentation {
       this.pump()
       return
     }
+    this.#handler.onDecoded(picture.timestamp)
     if (this.#tells()) this.#timeline.ready('video', picture.timestamp, now)
     if (this.#fresh) {
       // The first picture at once: what is right about its moment comes with those that follow.

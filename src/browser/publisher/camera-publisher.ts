@@ -1,6 +1,7 @@
 /** The publisher of a camera and a microphone: devices, a source of encoded frames, and one uplink. */
 import { type Catalog, catalogLimits } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
+import { addHops } from '../../media/hops.ts'
 import { type BroadcastId, type Millis, trackName } from '../../units.ts'
 import { resumeToken, socketPath, tokenOf } from '../net/address.ts'
 import type { Problem } from '../net/link.ts'
@@ -174,7 +175,9 @@ export class CameraPublisher implements Publisher {
   #take(frame: Frame, at: number): void {
     this.#encoded[frame.track.startsWith('audio') ? 'audio' : 'video'] += 1
     this.#bytes += frame.data.byteLength
-    this.#uplink.offer({ ...frame, capturedAt: Math.round(this.#uplink.link.gatewayTime(at)) as Millis })
+    const encoded = (performance.now() - at) * 1000
+    const capturedAt = Math.round(this.#uplink.link.gatewayTime(at)) as Millis
+    this.#uplink.offer({ ...frame, capturedAt, hops: addHops(undefined, { encoded }) }, at)
   }
 
   #sourceFailed(problem: Problem): void {

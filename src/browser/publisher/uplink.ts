@@ -4,6 +4,7 @@
  */
 import { type Catalog, mainTrack } from '../../media/catalog.ts'
 import type { Frame, NumberedFrame } from '../../media/frame.ts'
+import { addHops } from '../../media/hops.ts'
 import type { TimedData } from '../../media/timed-data.ts'
 import { type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { Link, type Problem } from '../net/link.ts'
@@ -44,6 +45,8 @@ export interface UplinkOptions {
 interface DescribedFrame extends NumberedFrame {
   /** The one that was told before it: kept with it, as another one may hold when it is sent again. */
   readonly catalog: Catalog | undefined
+  /** When it was captured, on the clock of `performance.now()`. */
+  readonly at: number
 }
 
 export class Uplink {
@@ -105,9 +108,12 @@ export class Uplink {
     this.#catalog = catalog
   }
 
-  /** Takes a frame that an encoder gave. The catalog must have been told. */
-  offer(frame: Frame): void {
-    const described = { ...frame, sequence: this.#next, catalog: this.#catalog }
+  /**
+   * Takes a frame that an encoder gave. The catalog must have been told.
+   * @param at when it was captured, on the clock of `performance.now()`
+   */
+  offer(frame: Frame, at: number): void {
+    const described = { ...frame, sequence: this.#next, catalog: this.#catalog, at }
     if (frame.data.byteLength > this.#maxFrameBytes) {
       this.#dropped += 1
       this.#next += 1
@@ -240,7 +246,8 @@ export class Uplink {
       if (!this.link.send({ type: 'catalog', catalog })) return false
       this.#told = catalog
     }
-    if (!this.link.send({ type: 'frame', frame })) return false
+    const hops = addHops(frame.hops, { sent: (performance.now() - frame.at) * 1000 })
+    if (!this.link.send({ type: 'frame', frame: { ...frame, hops } })) return false
     this.#sent += 1
     return true
   }

@@ -1,0 +1,68 @@
+/** Prometheus metrics, as `/metrics` gives them: the server's share of the lag, and how much there is to do. */
+import { Gauge, Histogram, Registry } from 'prom-client'
+
+/** Seconds; from what a commit takes on an idle machine to what counts as a stall. */
+const buckets = [0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5]
+
+/** What is counted only when somebody asks. */
+export interface Counts {
+  readonly broadcasts: number
+  readonly publishers: number
+  readonly viewers: number
+}
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #appended = this.#histogram(
+    'framelog_frame_append_seconds',
+    'From the receipt of a frame to its acknowledgement by the log',
+  )
+  readonly #readBack = this.#histogram(
+    'framelog_frame_read_back_seconds',
+    'From the receipt of a frame to its being read back as counting, which acknowledges it to its publisher',
+  )
+  readonly #relayed = this.#histogram(
+    'framelog_frame_relay_seconds',
+    'From the reading of a frame to its being given to the first viewer’s socket',
+  )
+
+  constructor(counts: () => Counts) {
+    const gauge = (name: keyof Counts, help: string): void => {
+      const made: Gauge = new Gauge({
+        name: `framelog_${name}`,
+        help,
+        registers: [this.#registry],
+        collect: () => made.set(counts()[name]),
+      })
+    }
+    gauge('broadcasts', 'Broadcasts that this gateway reads or waits for')
+    gauge('publishers', 'Publishers that are connected to this gateway')
+    gauge('viewers', 'Viewers that are connected to this gateway')
+  }
+
+  /** @param time milliseconds, as of all that follow */
+  appended(time: number): void {
+    this.#appended.observe(time / 1000)
+  }
+
+  readBack(time: number): void {
+    this.#readBack.observe(time / 1000)
+  }
+
+  relayed(time: number): void {
+    this.#relayed.observe(time / 1000)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** In Prometheus' text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  #histogram(name: string, help: string): Histogram {
+    return new Histogram({ name, help, buckets, registers: [this.#registry] })
+  }
+}
