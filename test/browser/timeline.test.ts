@@ -49,6 +49,21 @@ describe('a live timeline', () => {
     assert.ok(Math.abs(delayOf(run) - (30 + timelineLimits.margin.video)) < 1, String(delayOf(run)))
   })
 
+  it('does not wait for what came with the join, nor for a decoder that had just begun', () => {
+    const run = begin()
+    // Half a GOP at once, and half a second in which the page has much to do.
+    run.now = 1030
+    play(run, 1, () => 30)
+    play(run, 0.5, i => 30 + (15 - i) * 10)
+    let most = 0
+    for (let i = 0; i < 30; i++) {
+      play(run, 1 / 30, () => 30)
+      most = Math.max(most, delayOf(run))
+    }
+    assert.ok(most <= 30 + timelineLimits.firstMargin.video, String(most))
+    assert.ok(delayOf(run) < 40, String(delayOf(run)))
+  })
+
   it('waits for nearly all pictures where they come unevenly', () => {
     const run = begin()
     play(run, 10, i => 30 + (i % 5) * 8)

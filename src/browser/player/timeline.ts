@@ -39,6 +39,7 @@ export class Timeline {
   #soundDelay: number | undefined
   #wanted: { delay: number; sound: number } | undefined
   #since = 0
+  #isSettling = false
   #lookedAt = Number.NEGATIVE_INFINITY
   #advancedAt = 0
   /** Milliseconds that the sound card needs; undefined where no sound is heard, so that nothing waits for it. */
@@ -140,6 +141,7 @@ export class Timeline {
     const isHeard = this.#beginsToHear && lane === 'audio'
     if (this.#delay === undefined || isHeard) {
       this.#since = now
+      this.#isSettling = true
       this.#advancedAt = now
       this.#beginsToHear &&= !isHeard
     }
@@ -152,6 +154,12 @@ export class Timeline {
     this.#advancedAt = now
     if (this.#mode === 'replay' || this.#delay === undefined || now - this.#since < timelineLimits.settling)
       return
+    if (this.#isSettling) {
+      // How late frames were that came as a GOP, into decoders that had just begun, says nothing of those to come.
+      this.#isSettling = false
+      this.#arrivals.video.clear()
+      this.#arrivals.audio.clear()
+    }
     if (now - this.#lookedAt >= timelineLimits.look) {
       this.#lookedAt = now
       this.#wanted = this.#look(now, 'usual', timelineLimits.margin) ?? this.#wanted
