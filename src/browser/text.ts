@@ -112,6 +112,8 @@ export const text = {
     acknowledged: 'In the log',
     waiting: 'On their way',
     dropped: 'Given up',
+    skipped: 'Left out',
+    pictures: (n: number): string => (n === 1 ? '1 picture' : `${n.toLocaleString('en')} pictures`),
     codec: 'Codec',
     size: 'Picture',
     roundTrip: 'Round trip',

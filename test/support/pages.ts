@@ -12,6 +12,9 @@ export interface Telling {
     readonly sent: number
     readonly acknowledged: number
     readonly dropped: number
+    readonly skipped: number
+    readonly unacknowledged: number
+    readonly bitrate?: number
   }
   readonly player?: {
     readonly state: string

@@ -1,10 +1,16 @@
 /** A proxy between a client and a broker, for faults of the network: connections that break, hang, or are slow. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
+/** Bytes that pass at a time where there is a rate, and that may wait for their turn. */
+const packet = 1500
+const most = 32 * 1024
+
 export class TcpProxy implements AsyncDisposable {
   readonly address: string
   /** Milliseconds by which what passes is held back, each way. */
   latency = 0
+  /** Bytes a second that pass each way. What does not is left with its sender, but for a little. */
+  rate = Number.POSITIVE_INFINITY
   /** The port that new connections go to. */
   target: number
   /** New connections carry nothing either, as where the network is gone. */
@@ -62,6 +68,8 @@ export class TcpProxy implements AsyncDisposable {
       })
       // One timer for all that waits: two that are due about the same time may fire in either order.
       const waiting: { readonly due: number; readonly bytes: Buffer }[] = []
+      let queued = 0
+      let free = 0
       const release = (): void => {
         for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
           const wait = first.due - performance.now()
@@ -71,16 +79,26 @@ export class TcpProxy implements AsyncDisposable {
           }
           if (!link.stalled && !to.destroyed) to.write(first.bytes)
           waiting.shift()
+          queued -= first.bytes.byteLength
+          if (queued < most) from.resume()
         }
       }
       from.on('data', (bytes: Buffer) => {
         if (link.stalled) return
-        if (this.latency === 0 && waiting.length === 0) {
+        const isFree = this.latency === 0 && this.rate === Number.POSITIVE_INFINITY
+        if (isFree && waiting.length === 0) {
           to.write(bytes)
           return
         }
-        waiting.push({ due: performance.now() + this.latency, bytes })
-        if (waiting.length === 1) release()
+        const isFirst = waiting.length === 0
+        for (let at = 0; at < bytes.byteLength; at += packet) {
+          const part = bytes.subarray(at, at + packet)
+          free = Math.max(free, performance.now()) + (part.byteLength * 1000) / this.rate
+          waiting.push({ due: free + this.latency, bytes: part })
+        }
+        queued += bytes.byteLength
+        if (queued >= most) from.pause()
+        if (isFirst) release()
       })
     }
   }

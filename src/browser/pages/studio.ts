@@ -75,6 +75,7 @@ const figures = new Figures([
   names.acknowledged,
   names.waiting,
   names.dropped,
+  names.skipped,
   names.roundTrip,
   names.skew,
 ])
@@ -223,6 +224,7 @@ function measure(): void {
   figures.set(names.acknowledged, names.frames(sent.acknowledged + 1))
   figures.set(names.waiting, names.frames(sent.unacknowledged))
   figures.set(names.dropped, sent.dropped > 0 ? names.frames(sent.dropped) : undefined)
+  figures.set(names.skipped, sent.skipped > 0 ? names.pictures(sent.skipped) : undefined)
   figures.set(names.roundTrip, sent.roundTrip === undefined ? undefined : names.milliseconds(sent.roundTrip))
 }
 

@@ -8,6 +8,7 @@ import type { Problem } from '../net/link.ts'
 import { DeviceError, openDevices } from './devices.ts'
 import type { FrameSource, FrameSourceMaker } from './frame-source.ts'
 import type { OnPublisherState, Publisher, PublisherFigures, PublisherState } from './publisher.ts'
+import { RateControl } from './rate-control.ts'
 import { RecorderSource } from './recorder-source.ts'
 import { Thumbnails } from './thumbnails.ts'
 import { Uplink } from './uplink.ts'
@@ -42,6 +43,8 @@ export class CameraPublisher implements Publisher {
   )
   #source: FrameSource | undefined
   #mode: PublisherMode | undefined
+  /** Undefined where the source cannot follow. */
+  #rate: RateControl | undefined
   /** As its source describes it. */
   #catalog: Catalog | undefined
   #title: string
@@ -67,10 +70,21 @@ export class CameraPublisher implements Publisher {
       },
       onLive: () => this.#enter({ kind: 'live' }),
       onStalled: () => this.#enter({ kind: 'stalled' }),
-      onLost: problem => this.#lost(problem),
+      onAcknowledged: (bytes, age) => {
+        this.#rate?.acknowledged(bytes, age, performance.now())
+        this.#follow()
+      },
+      onLost: problem => {
+        this.#rate?.reset()
+        this.#follow()
+        this.#lost(problem)
+      },
       onFailed: problem => this.#end({ kind: 'failed', problem }),
       onKeyframeWanted: () => this.#source?.wantKeyframe(),
-      onTooLarge: () => this.#source?.lowerBitrate(),
+      onTooLarge: () => {
+        this.#source?.lowerBitrate()
+        if (this.#source?.bitrate !== undefined) this.#rate?.limit(this.#source.bitrate)
+      },
     })
   }
 
@@ -89,6 +103,7 @@ export class CameraPublisher implements Publisher {
       ...this.#uplink.figures,
       gateway: this.#uplink.link.origin,
       ...(this.#mode === undefined ? {} : { mode: this.#mode }),
+      ...(this.#rate === undefined ? {} : { bitrate: this.#rate.pace.bitrate }),
       encoded: { ...this.#encoded },
       skipped: this.#skipped,
       bytes: this.#bytes,
@@ -160,10 +175,18 @@ export class CameraPublisher implements Publisher {
       if (missing === undefined) {
         this.#source = source
         this.#mode = mode
+        this.#rate = source.bitrate === undefined ? undefined : new RateControl(source.bitrate)
         return undefined
       }
     }
     return missing
+  }
+
+  /** Where nothing is under way any more, nothing is too much. */
+  #follow(): void {
+    if (this.#rate === undefined) return
+    const { bitrate, isFull } = this.#rate.pace
+    this.#source?.follow({ bitrate, isFull: isFull && this.#uplink.figures.unacknowledged > 0 })
   }
 
   #describe(catalog: Catalog): void {

@@ -2,6 +2,7 @@
 import type { Catalog } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
 import type { Problem } from '../net/link.ts'
+import type { Pace } from './rate-control.ts'
 
 export interface FrameSourceHandler {
   /** Before the first frame of a session, and again where a decoder needs something else from now on. */
@@ -12,7 +13,7 @@ export interface FrameSourceHandler {
    * @param at when it was captured, on the clock of `performance.now()`, milliseconds
    */
   onFrame(frame: Frame, at: number): void
-  /** A picture was not encoded, because the encoder was behind. */
+  /** A picture was not encoded, because the encoder was behind, or too much is under way. */
   onSkipped(): void
   onError(problem: Problem): void
 }
@@ -26,6 +27,10 @@ export interface FrameSource {
   wantKeyframe(): void
   /** The same, and what follows shall be smaller, in sessions to come too. */
   lowerBitrate(): void
+  /** Bits a second of the picture where nothing is in the way; undefined where there is none, or it cannot be changed. */
+  readonly bitrate: number | undefined
+  /** How much may be sent from now on, in sessions to come too. */
+  follow(pace: Pace): void
   /** Gives what is still inside, a while at most, and makes nothing more. */
   finish(): Promise<void>
   /** Idempotent. */

@@ -33,7 +33,9 @@ export interface PublisherFigures {
   readonly acknowledged: number
   /** Numbered frames that were given up. */
   readonly dropped: number
-  /** Pictures that were not encoded, because the encoder was behind. */
+  /** Bits a second that the picture's encoder aims at, where it follows what the way to the log takes. */
+  readonly bitrate?: number
+  /** Pictures that were not encoded, because the encoder was behind, or too much was under way. */
   readonly skipped: number
   /** Frames that wait for an acknowledgement. */
   readonly unacknowledged: number

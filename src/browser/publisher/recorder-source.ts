@@ -86,6 +86,12 @@ export class RecorderSource implements FrameSource {
   /** Nor can its bitrate be changed. */
   lowerBitrate(): void {}
 
+  get bitrate(): undefined {
+    return undefined
+  }
+
+  follow(): void {}
+
   async finish(): Promise<void> {
     this.#finishing = true
     if (this.#recording !== undefined) await this.#stop(this.#recording)

@@ -75,13 +75,14 @@ export class Unacknowledged<Kept extends NumberedFrame = NumberedFrame> {
     return { dropped, needsKeyframe: this.#waitsForKeyframe }
   }
 
-  /** All numbers up to this one are safe. */
-  acknowledge(sequence: number): void {
-    while (this.length > 0 && (this.#frames[this.#head]?.sequence ?? Number.POSITIVE_INFINITY) <= sequence) {
-      this.#dropFirst()
-    }
+  /** All numbers up to this one are safe. @returns the frames that are kept no more, in their order */
+  acknowledge(sequence: number): Kept[] {
+    const end = this.#frames.findIndex((frame, i) => i >= this.#head && frame.sequence > sequence)
+    const safe = this.#frames.slice(this.#head, end < 0 ? undefined : end)
+    for (let i = 0; i < safe.length; i++) this.#dropFirst()
     this.#shorten()
     if (this.#forgotten.length > 0) this.#forgotten = this.#forgotten.filter(number => number > sequence)
+    return safe
   }
 
   /** Numbers that the gateway gave up: they will never be acknowledged. */

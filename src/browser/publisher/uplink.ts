@@ -26,6 +26,11 @@ export interface UplinkHandler {
   onLive(): void
   /** The gateway holds frames back: the log does not answer. What is kept here waits too. */
   onStalled(): void
+  /**
+   * Frames are in the log.
+   * @param bytes of the pictures among them. @param age of the newest, milliseconds since it was offered
+   */
+  onAcknowledged(bytes: number, age: number): void
   onLost(problem: Problem | undefined): void
   onFailed(problem: Problem): void
   /** What was kept had to go: the encoder should begin a new GOP. */
@@ -47,6 +52,9 @@ interface DescribedFrame extends NumberedFrame {
   readonly catalog: Catalog | undefined
   /** When it was captured, on the clock of `performance.now()`. */
   readonly at: number
+  /** When it was offered, on the same clock. */
+  readonly offeredAt: number
+  readonly isPicture: boolean
 }
 
 export class Uplink {
@@ -113,7 +121,14 @@ export class Uplink {
    * @param at when it was captured, on the clock of `performance.now()`
    */
   offer(frame: Frame, at: number): void {
-    const described = { ...frame, sequence: this.#next, catalog: this.#catalog, at }
+    const described = {
+      ...frame,
+      sequence: this.#next,
+      catalog: this.#catalog,
+      at,
+      offeredAt: performance.now(),
+      isPicture: this.#catalog?.tracks.find(({ name }) => name === frame.track)?.kind === 'video',
+    }
     if (frame.data.byteLength > this.#maxFrameBytes) {
       this.#dropped += 1
       this.#next += 1
@@ -200,7 +215,7 @@ export class Uplink {
     switch (message.type) {
       case 'ack':
         this.#acknowledged = Math.max(this.#acknowledged, message.sequence)
-        this.#kept.acknowledge(message.sequence)
+        this.#measure(this.#kept.acknowledge(message.sequence))
         if (!this.#isStalled) this.#handler.onLive()
         break
       case 'stall':
@@ -216,6 +231,13 @@ export class Uplink {
     }
     this.#onAcknowledged()
     this.#pump()
+  }
+
+  #measure(safe: readonly DescribedFrame[]): void {
+    const newest = safe.at(-1)
+    if (newest === undefined) return
+    const bytes = safe.reduce((sum, { isPicture, data }) => sum + (isPicture ? data.byteLength : 0), 0)
+    this.#handler.onAcknowledged(bytes, performance.now() - newest.offeredAt)
   }
 
   /** The gateway has dropped what it could not hold. */

@@ -22,6 +22,8 @@ export class VideoEncoding {
   readonly #handler: VideoEncodingHandler
   readonly #encoder: VideoEncoder
   #config: VideoEncoderConfig
+  /** Of the configuration where nothing is in the way: what the catalog tells. */
+  #bitrate: number | undefined
   #track = ''
   #keyframeAt = Number.NEGATIVE_INFINITY
   #last = Number.NEGATIVE_INFINITY
@@ -30,6 +32,7 @@ export class VideoEncoding {
   constructor(name: TrackName, config: VideoEncoderConfig, handler: VideoEncodingHandler) {
     this.#name = name
     this.#config = config
+    this.#bitrate = config.bitrate
     this.#handler = handler
     this.#encoder = new VideoEncoder({
       output: (chunk, metadata) => this.#output(chunk, metadata),
@@ -72,8 +75,20 @@ export class VideoEncoding {
 
   /** Half of what it was: frames have been too large. @returns the configuration from now on */
   lowerBitrate(): VideoEncoderConfig {
-    this.#configure({ ...this.#config, bitrate: Math.max(100_000, (this.#config.bitrate ?? 1_000_000) / 2) })
-    return this.#config
+    this.#bitrate = Math.max(100_000, (this.#bitrate ?? 1_000_000) / 2)
+    this.#configure({
+      ...this.#config,
+      bitrate: Math.min(this.#bitrate, this.#config.bitrate ?? this.#bitrate),
+    })
+    return { ...this.#config, bitrate: this.#bitrate }
+  }
+
+  /** Bits a second that it aims at from now on. A small change is none: each costs the encoder a moment. */
+  setBitrate(bitrate: number): void {
+    const { bitrate: before = 0 } = this.#config
+    if (this.#encoder.state !== 'configured' || Math.abs(bitrate - before) < 0.05 * before) return
+    this.#config = { ...this.#config, bitrate }
+    this.#encoder.configure(this.#config)
   }
 
   /** Gives what the encoder still holds. */
@@ -114,7 +129,8 @@ export class VideoEncoding {
 
   #announce(config: VideoDecoderConfig): void {
     const { codec, description } = config
-    const { framerate, bitrate } = this.#config
+    const { framerate } = this.#config
+    const bitrate = this.#bitrate
     const h264 = /^avc/.test(codec)
     const track: VideoTrack = {
       name: this.#name,

@@ -4,6 +4,7 @@ import type { Frame } from '../../media/frame.ts'
 import { micros, trackName } from '../../units.ts'
 import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
 import { readPictures } from './picture-source.ts'
+import type { Pace } from './rate-control.ts'
 import { readSamples, type Samples } from './sample-source.ts'
 import { SoundEncoding } from './sound-encoding.ts'
 import { chooseVideoCodec } from './video-codec.ts'
@@ -19,6 +20,7 @@ export class WebCodecsSource implements FrameSource {
   #videoConfig: VideoEncoderConfig | undefined
   #channels = 0
   #video: VideoEncoding | undefined
+  #pace: Pace | undefined
   #sound: SoundEncoding | undefined
   #videoTrack: VideoTrack | undefined
   #described = false
@@ -65,6 +67,15 @@ export class WebCodecsSource implements FrameSource {
     if (this.#video !== undefined) this.#videoConfig = this.#video.lowerBitrate()
   }
 
+  get bitrate(): number | undefined {
+    return this.#videoConfig?.bitrate
+  }
+
+  follow(pace: Pace): void {
+    this.#pace = pace
+    this.#video?.setBitrate(pace.bitrate)
+  }
+
   async finish(): Promise<void> {
     this.#stopReading()
     await Promise.all([this.#video?.flush(), this.#sound?.flush()])
@@ -97,7 +108,7 @@ export class WebCodecsSource implements FrameSource {
   }
 
   #newVideoEncoding(config: VideoEncoderConfig): VideoEncoding {
-    return new VideoEncoding(names.video, config, {
+    const encoding = new VideoEncoding(names.video, config, {
       onTrack: track => {
         this.#videoTrack = track
         this.#describe()
@@ -105,6 +116,8 @@ export class WebCodecsSource implements FrameSource {
       onFrame: frame => this.#takeFrame(frame),
       onError: error => this.#failed(error),
     })
+    if (this.#pace !== undefined) encoding.setBitrate(this.#pace.bitrate)
+    return encoding
   }
 
   #describe(): void {
@@ -120,7 +133,10 @@ export class WebCodecsSource implements FrameSource {
   #takePicture(picture: VideoFrame, at: number): void {
     const isWanted = this.#zero !== undefined && at >= this.#zero
     const timestamp = micros((at - (this.#zero ?? at)) * 1000)
-    if (isWanted && this.#video?.encode(picture, timestamp) !== true) this.#handler.onSkipped()
+    // What waits in a queue is late for everybody: it is left out here, and the encoder is not the wiser.
+    const isTaken =
+      isWanted && this.#pace?.isFull !== true && this.#video?.encode(picture, timestamp) === true
+    if (isWanted && !isTaken) this.#handler.onSkipped()
     picture.close()
   }
 
