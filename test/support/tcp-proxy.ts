@@ -85,8 +85,8 @@ export class TcpProxy implements AsyncDisposable {
       }
       from.on('data', (bytes: Buffer) => {
         if (link.stalled) return
-        const isFree = this.latency === 0 && this.rate === Number.POSITIVE_INFINITY
-        if (isFree && waiting.length === 0) {
+        const isWide = this.rate === Number.POSITIVE_INFINITY
+        if (isWide && this.latency === 0 && waiting.length === 0) {
           to.write(bytes)
           return
         }
@@ -97,7 +97,7 @@ export class TcpProxy implements AsyncDisposable {
           waiting.push({ due: free + this.latency, bytes: part })
         }
         queued += bytes.byteLength
-        if (queued >= most) from.pause()
+        if (!isWide && queued >= most) from.pause()
         if (isFirst) release()
       })
     }
