@@ -74,9 +74,12 @@ describe('data beside the pictures', { timeout: 120_000 }, () => {
         assert.ok(off.length <= seen.length / 10, `${player}: ${JSON.stringify(off)}`)
         assert.ok(new Set(seen.map(({ boxes }) => boxes)).size > 15, 'one for each frame')
         assert.match(await page.locator('.overlay .box span').innerText(), /^\d+\.\d\d s$/)
-        // Where there were no boxes yet, none is left of where the viewer was.
+        // None is left of where the viewer was.
         await page.getByRole('button', { name: 'From the start' }).click()
-        await page.waitForFunction("document.querySelectorAll('.overlay .box').length === 0")
+        const after = await drawn(page, 90)
+        assert.ok(after.some(({ shown }) => shown < (seen.at(-1)?.shown ?? 0)))
+        const left = after.filter(({ shown, boxes }) => boxes > shown + 100_000)
+        assert.deepEqual(left, [])
         assert.deepEqual(errors, [])
         await page.close()
       }

@@ -28,6 +28,11 @@ export const mseLimits = {
   look: 50,
   /** Microseconds of element time before the first frame: what belongs to it may begin a little earlier. */
   lead: 1_000_000,
+  /**
+   * Microseconds into a picture at which it is begun with where there is one before it: browsers cut a time off at a microsecond,
+   * and would show that.
+   */
+  inside: 1000,
   /** Bytes that wait to be appended, past which a replay leaves its frames in the feed. */
   waiting: 16 * 1024 * 1024,
   /** Sources that may break, and keyframes that may be none, one after the other without a picture in between. */
@@ -390,7 +395,7 @@ export class MediaSourcePresentation implements Presentation {
   /** What is hidden is in front of what was asked for; sound of that time may come before its picture. */
   #joinWith(kind: Kind, { timestamp }: FeedFrame, { base, from }: Stretch): void {
     if (this.#hasHidden && kind === 'audio' && this.#source?.hasPicture === true) return
-    this.#joins ??= this.#hasHidden ? base + timestamp : from
+    this.#joins ??= this.#hasHidden ? base + timestamp + mseLimits.inside : from
   }
 
   /** Milliseconds of what was appended that are still to be played: of the track that has less. */

@@ -8,8 +8,6 @@ export const playheadLimits = {
   join: 150,
   /** Milliseconds by which a live picture begins further behind than it wants to be in the end. */
   before: 40,
-  /** Milliseconds into a picture at which it is begun with: browsers cut a time off at a microsecond, and show the one before. */
-  inside: 1,
   /** Milliseconds by which a page that was hidden may be behind when it is shown again, and while it is hidden. */
   shown: 300,
   hidden: 10_000,
@@ -126,8 +124,7 @@ export class Playhead {
     if (isLive && !isAll && !hasCome) return false
     const edge = Math.min(...ends) / 1_000_000 - (this.#edge.wanted + playheadLimits.before) / 1000
     // What an earlier session has left is not waited for, and nothing is played twice.
-    const begins = from / 1_000_000 + playheadLimits.inside / 1000
-    const wanted = Math.max(this.#video.currentTime, begins, isLive ? edge : 0)
+    const wanted = Math.max(this.#video.currentTime, from / 1_000_000, isLive ? edge : 0)
     for (let i = 0; i < buffered.length; i++) {
       if (buffered.end(i) <= wanted) continue
       this.#joining = undefined
