@@ -1,5 +1,5 @@
 /** The way of a frame: how long after its capture it was where. Each place writes its own, and passes on the others'. */
-import { type Micros, micros } from '../units.ts'
+import { type Micros, type Millis, micros } from '../units.ts'
 
 /**
  * In the order of the way:
@@ -34,3 +34,9 @@ export function addHops(
   }
   return all
 }
+
+/**
+ * Microseconds from the capture on, by a wall clock that counts whole milliseconds: half of one is what its rounding takes away
+ * on average.
+ */
+export const sinceCapture = (capturedAt: Millis, now: Millis): number => (now + 0.5 - capturedAt) * 1000

@@ -6,7 +6,7 @@
 import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Chunk, Damage, Topic } from '../log/log.ts'
 import { encodeEntry } from '../log/record.ts'
-import { addHops } from '../media/hops.ts'
+import { addHops, sinceCapture } from '../media/hops.ts'
 import type { BroadcastId, Millis, Offset } from '../units.ts'
 import { Audience } from './audience.ts'
 import { DataWriter } from './data-writer.ts'
@@ -399,7 +399,7 @@ export class Broadcast implements LiveEdge {
       at === undefined || written === undefined || hops?.received === undefined
         ? undefined
         : hops.received + (at - written.receivedAt) * 1000
-    const read = since(readAt) ?? (clock.now() + 0.5 - capturedAt) * 1000
+    const read = since(readAt) ?? sinceCapture(capturedAt, clock.now())
     packet.way = { hops: addHops(hops, { appended: since(written?.appendedAt), read }), readAt }
   }
 

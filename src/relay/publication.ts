@@ -12,7 +12,7 @@ import type { NewRecord } from '../log/log.ts'
 import { encodeEntry, sequenceLimit, type WrittenEntry } from '../log/record.ts'
 import { type Catalog, encodeCatalog, mainTrack } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
-import { addHops } from '../media/hops.ts'
+import { addHops, sinceCapture } from '../media/hops.ts'
 import type { Millis, Offset } from '../units.ts'
 import {
   type Dropped,
@@ -304,11 +304,11 @@ export class Publication {
     return this.#records
   }
 
-  /** What its publisher says of its way ends here. Half a millisecond is what the clock's rounding takes away on average. */
+  /** What its publisher says of its way ends here. */
   #received(frame: NumberedFrame): NumberedFrame {
     const { capturedAt, hops, ...rest } = frame
     if (capturedAt === undefined) return rest
-    const received = (this.#clock.now() + 0.5 - capturedAt) * 1000
+    const received = sinceCapture(capturedAt, this.#clock.now())
     const { encoded, sent } = hops ?? {}
     return { ...rest, capturedAt, hops: addHops(undefined, { encoded, sent, received }) }
   }

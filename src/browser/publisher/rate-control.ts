@@ -42,17 +42,19 @@ export interface Pace {
   readonly isFull: boolean
 }
 
+const unseen = {
+  now: Number.POSITIVE_INFINITY,
+  before: Number.POSITIVE_INFINITY,
+  since: Number.NEGATIVE_INFINITY,
+}
+
 export class RateControl {
   #most: number
   #bitrate: number
   #isFull = false
   #samples: Sample[] = []
   /** The soonest acknowledgement of this half of the time, and of the one before, milliseconds. */
-  #soonest = {
-    now: Number.POSITIVE_INFINITY,
-    before: Number.POSITIVE_INFINITY,
-    since: Number.NEGATIVE_INFINITY,
-  }
+  #soonest = unseen
   #downAt = Number.NEGATIVE_INFINITY
   #upAt = Number.NEGATIVE_INFINITY
   /** Since when acknowledgements have been on time. */
@@ -79,11 +81,7 @@ export class RateControl {
     this.#samples = []
     this.#isFull = false
     this.#calmSince = undefined
-    this.#soonest = {
-      now: Number.POSITIVE_INFINITY,
-      before: Number.POSITIVE_INFINITY,
-      since: Number.NEGATIVE_INFINITY,
-    }
+    this.#soonest = unseen
   }
 
   /**
@@ -102,7 +100,7 @@ export class RateControl {
   #learn(age: number, now: number): number {
     if (now - this.#soonest.since > rateLimits.soonest / 2)
       this.#soonest = { now: age, before: this.#soonest.now, since: now }
-    else this.#soonest.now = Math.min(this.#soonest.now, age)
+    else this.#soonest = { ...this.#soonest, now: Math.min(this.#soonest.now, age) }
     return Math.min(this.#soonest.now, this.#soonest.before)
   }
 
