@@ -22,6 +22,12 @@ export interface Looks {
   readonly surface?: { readonly element: string; readonly width: number; readonly height: number }
 }
 
+/** Since the page began to play it, samples: those that came in time, and those that were made up or left silent. */
+export interface Sound {
+  readonly played: number
+  readonly missed: number
+}
+
 export interface Peer {
   /** Sends the page's camera, without its sound where `sound` is false. @returns the offer with its candidates */
   offer(codec: string, sound: boolean): Promise<string>
@@ -30,6 +36,8 @@ export interface Peer {
   accept(answer: string): Promise<void>
   /** What codec it sends or receives pictures in. */
   codec(): Promise<string>
+  /** What it has played so far. */
+  sound(): Promise<Sound>
   /** Idempotent. */
   close(): void
 }

@@ -1,15 +1,18 @@
 /** One subject: opened, warmed up, looked at, closed. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Sound } from './face.ts'
 import { type Figures, figuresOf } from './figures.ts'
 import { type Load, loadBetween, processorTimes } from './processors.ts'
 import type { LagSettings } from './settings.ts'
 import type { Stage, View } from './stage.ts'
-import { type Subject, studios } from './subjects.ts'
+import { muted, type Subject, studios } from './subjects.ts'
 
 export interface Measured extends Figures {
   /** From connecting to the first picture, milliseconds; of a camera on its own screen there is none. */
   readonly join?: number
   readonly misread: number
+  /** Share of the sound that did not come in time, of a thousand; undefined where none is played. */
+  readonly missed?: number
   readonly load: Load
   /** How far the viewer's clock is from this process's at least, milliseconds. */
   readonly clockOffset: number
@@ -54,12 +57,14 @@ async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings
     await sleep(settings.warmUp * 1000)
     const clockOffset = await view.page.clockOffset()
     await view.page.take()
+    const heard = await soundOf(subject, view)
     const before = processorTimes()
     await sleep(settings.seconds * 1000)
     const after = processorTimes()
     const { looks, at, misread, spent, surface: last } = await view.page.take()
     const figures = figuresOf(looks, at)
     if (figures === undefined) return { kind: 'failed', reason: await stillWords(view, misread) }
+    const missed = missedBetween(heard, await soundOf(subject, view))
     const join = await joinOf(subject, view, firstAt)
     return {
       kind: 'measured',
@@ -67,6 +72,7 @@ async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings
         ...figures,
         ...(join === undefined ? {} : { join }),
         misread,
+        ...(missed === undefined ? {} : { missed }),
         load: loadBetween(before, after),
         clockOffset,
         look: spent / (looks.length + misread),
@@ -98,6 +104,20 @@ async function joinOf(
 ): Promise<number | undefined> {
   if (view === 'screen') return undefined
   return view === 'peer' ? firstAt - begun : (await page.state.read()).player?.joinMs
+}
+
+async function soundOf({ view, watch }: Subject, { page }: View): Promise<Sound | undefined> {
+  if (view === 'screen' || watch.endsWith(muted)) return undefined
+  if (view === 'peer') return page.call(({ peer }) => peer.sound(), undefined)
+  const { samplesPlayed = 0, starved = 0 } = (await page.state.read()).player?.audio ?? {}
+  return { played: samplesPlayed, missed: starved }
+}
+
+/** @returns of a thousand samples */
+function missedBetween(before: Sound | undefined, after: Sound | undefined): number | undefined {
+  if (before === undefined || after === undefined) return undefined
+  const missed = after.missed - before.missed
+  return (1000 * missed) / Math.max(1, after.played - before.played + missed)
 }
 
 async function stillWords({ page }: View, misread: number): Promise<string> {

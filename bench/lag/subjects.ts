@@ -27,7 +27,7 @@ const codecs = { view: 'watch', studio: 'WebCodecs', surface: 'canvas' } as cons
 const source = { view: 'watch', studio: 'WebCodecs', surface: 'video' } as const
 const recorder = { view: 'watch', studio: 'MediaRecorder' } as const
 
-const muted = 'muted=1'
+export const muted = 'muted=1'
 
 /** The name of the row that a subject is compared with. */
 export const referenceOf = ({ view, watch }: Subject): string =>

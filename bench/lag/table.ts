@@ -27,6 +27,7 @@ const columns: readonly Column[] = [
   { head: 'freezes', of: ({ freezes }) => freezes },
   { head: 'longest gap', of: ({ gap }) => gap },
   { head: 'back', of: ({ back }) => back },
+  { head: 'sound missed', of: ({ missed }) => missed, digits: 1, unit: ' ‰' },
   { head: 'misread', of: ({ misread }) => misread },
   { head: 'machine busy', of: ({ load }) => load.busy, unit: ' %' },
   { head: 'by others', of: ({ load }) => load.others, unit: ' %' },

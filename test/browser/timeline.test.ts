@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { arrivalLimits } from '../../src/browser/player/arrivals.ts'
+import { lipSync } from '../../src/browser/player/lip-sync.ts'
 import { Timeline, timelineLimits } from '../../src/browser/player/timeline.ts'
 import { type Micros, micros } from '../../src/units.ts'
 
@@ -79,7 +80,7 @@ describe('a live timeline', () => {
       run.timeline.ready('audio', at(run.media), run.media + 60)
       play(run, 0.04, () => 60)
     }
-    const needed = 60 + 50
+    const needed = 60 + 50 - lipSync.behind
     assert.ok(
       before < 40 && delayOf(run) >= needed && delayOf(run) < needed + 60,
       `${before}, ${delayOf(run)}`,
@@ -120,7 +121,7 @@ describe('a live timeline', () => {
     }
   })
 
-  it('lets the picture wait for the sound only where that is heard', () => {
+  it('lets the picture wait for the sound only where that is heard, and not for all of it', () => {
     const heard = begin()
     const silent = begin()
     heard.timeline.hear(45)
@@ -130,10 +131,23 @@ describe('a live timeline', () => {
         play(run, 1 / 30, () => 30)
       }
     }
+    const { margin } = timelineLimits
+    const { behind } = lipSync
     assert.ok(Math.abs(delayOf(silent) - 34) < 1, String(delayOf(silent)))
-    assert.ok(Math.abs(delayOf(heard) - (50 + 12 + 45)) < 1, String(delayOf(heard)))
-    assert.equal(heard.timeline.soundLag, 0)
+    assert.ok(Math.abs(delayOf(heard) - (50 + margin.audio + 45 - behind)) < 1, String(delayOf(heard)))
+    assert.ok(Math.abs(heard.timeline.soundLag - behind) < 1, String(heard.timeline.soundLag))
     assert.ok(silent.timeline.soundLag > 50)
+  })
+
+  it('plays sound with its picture where it takes no longer', () => {
+    const run = begin()
+    run.timeline.hear(10)
+    for (let i = 0; i < 300; i++) {
+      run.timeline.ready('audio', at(run.media), run.media + 20)
+      play(run, 1 / 30, () => 90)
+    }
+    assert.ok(Math.abs(delayOf(run) - (90 + timelineLimits.margin.video)) < 1, String(delayOf(run)))
+    assert.ok(Math.abs(run.timeline.soundLag) < 1, String(run.timeline.soundLag))
   })
 
   it('begins anew with a new media clock', () => {

@@ -35,6 +35,7 @@ export interface Telling {
       readonly playing: boolean
       readonly peak: number
       readonly samplesPlayed: number
+      readonly starved: number
       readonly avSkewMs: number
     }
     readonly errors: readonly string[]

@@ -1,6 +1,6 @@
 /** The reference: the same camera over a bare RTCPeerConnection, from one page to another, with the studio's bitrate. */
 import { bitrateFor } from '../../../src/browser/publisher/video-codec.ts'
-import type { Peer } from '../face.ts'
+import type { Peer, Sound } from '../face.ts'
 import { camera } from './camera.ts'
 
 export class BarePeer implements Peer {
@@ -48,15 +48,25 @@ export class BarePeer implements Peer {
   }
 
   async codec(): Promise<string> {
-    const report = await this.#connection?.getStats()
-    const stats = [...(report?.values() ?? [])] as readonly Record<string, unknown>[]
+    const stats = await this.#stats()
     const video = stats.find(({ type, kind }) => /bound-rtp$/.test(String(type)) && kind === 'video')
     return String(stats.find(({ id }) => id === video?.codecId)?.mimeType ?? 'unknown')
+  }
+
+  async sound(): Promise<Sound> {
+    const stats = await this.#stats()
+    const audio = stats.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio')
+    const missed = Number(audio?.concealedSamples ?? 0)
+    return { played: Number(audio?.totalSamplesReceived ?? 0) - missed, missed }
   }
 
   close(): void {
     this.#connection?.close()
     this.#connection = undefined
+  }
+
+  async #stats(): Promise<readonly Record<string, unknown>[]> {
+    return [...((await this.#connection?.getStats())?.values() ?? [])] as Record<string, unknown>[]
   }
 
   #open(): RTCPeerConnection {

@@ -27,6 +27,8 @@ export class SoundLane {
   #sound: Sound | undefined
   #decoder: SoundDecoder | undefined
   #hold: Hold = 'none'
+  /** Whether the smallest buffer was too small once. */
+  #isCareful = false
 
   constructor(wish: SoundWish, handler: SoundLaneHandler) {
     this.#wish = wish
@@ -88,12 +90,13 @@ export class SoundLane {
   open(): void {
     if (this.#sound !== undefined || this.#wish === 'off' || !this.#track) return
     try {
-      this.#sound = new Sound({
+      this.#sound = new Sound(this.#isCareful, {
         onChange: () => {
           this.hear()
           this.#handler.onChange()
         },
         onReport: () => this.#handler.onReport(),
+        onUnderrun: () => this.#reopen(),
         onError: error => this.#handler.onError(error),
       })
       this.#sound.setHeard(this.#wish === 'heard')
@@ -143,6 +146,14 @@ export class SoundLane {
     this.#closeDecoder()
     this.#sound?.close()
     this.#sound = undefined
+  }
+
+  /** What was handed over and not heard is lost: less than was missing before. */
+  #reopen(): void {
+    this.#isCareful = true
+    this.#sound?.close()
+    this.#sound = undefined
+    this.open()
   }
 
   #closeDecoder(): void {

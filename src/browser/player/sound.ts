@@ -4,8 +4,29 @@ import type { Block } from './sound-decoder.ts'
 import type { FromSound, ToSound } from './sound-worklet.ts'
 import workletUrl from './sound-worklet.ts?worker&url'
 
-/** Milliseconds added to what the sound card reports: blocks are handed over whole, and not always on time. */
-const leadMargin = 8
+/**
+ * How much the sound card is given at a time. By the smallest buffer a sample is at the loudspeaker 10 ms after it was handed
+ * over and not 37 (Chromium without a device; 2.7 ms of samples at a time and not 10), and the picture waits for as much
+ * less; but a machine that is late now and then has none to give meanwhile. So it is asked for only where the browser tells how often
+ * that is. `margin`: milliseconds added to what the card reports, since it takes a buffer at a time, and not always on time.
+ */
+const cards = {
+  smallest: { latencyHint: 0, margin: 3 },
+  usual: { latencyHint: 'interactive', margin: 8 },
+} as const
+type Card = keyof typeof cards
+
+export const underrunLimits = {
+  /** Milliseconds over which is counted what the sound card did not get in time, and of them the most. */
+  window: 5000,
+  missing: 25,
+} as const
+
+/** Web Audio API, `AudioPlaybackStats`: seconds. Not every browser has it. */
+interface PlaybackStats {
+  readonly underrunDuration: number
+}
+
 /** Milliseconds around now within which a browser's word for what is at the loudspeaker is believed. */
 const heardWithin = { past: 1000, future: 100 } as const
 /** Reports that the loudest sample is taken from: about two seconds. */
@@ -16,11 +37,16 @@ export interface SoundHandler {
   onChange(): void
   /** About ten times a second while it plays; also in a hidden page, where little else runs. */
   onReport(): void
+  /** The smallest buffer is too small for this machine: another sound card that is asked for more is to take its place. */
+  onUnderrun(): void
   onError(error: Error): void
 }
 
 export class Sound {
-  readonly #context: AudioContext
+  readonly #context: AudioContext & { readonly playbackStats?: PlaybackStats }
+  readonly #card: Card
+  /** Seconds that the sound card had gone without, when the window began. */
+  #underrun: { readonly since: number; readonly before: number } | undefined
   readonly #gain: GainNode
   readonly #handler: SoundHandler
   #node: AudioWorkletNode | undefined
@@ -32,10 +58,15 @@ export class Sound {
   #distance: number | undefined
   #lead = 40
 
-  /** @throws DOMException where there is no sound hardware to speak of */
-  constructor(handler: SoundHandler) {
+  /**
+   * @param isCareful asks for more than the smallest buffer
+   * @throws DOMException where there is no sound hardware to speak of
+   */
+  constructor(isCareful: boolean, handler: SoundHandler) {
     this.#handler = handler
-    this.#context = new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' })
+    this.#card = !isCareful && 'playbackStats' in AudioContext.prototype ? 'smallest' : 'usual'
+    const { latencyHint } = cards[this.#card]
+    this.#context = new AudioContext({ sampleRate: 48_000, latencyHint })
     this.#gain = this.#context.createGain()
     this.#gain.connect(this.#context.destination)
     this.#context.onstatechange = () => handler.onChange()
@@ -50,7 +81,7 @@ export class Sound {
 
   /** Milliseconds from handing samples over to hearing them. */
   get lead(): number {
-    return this.#lead + leadMargin
+    return this.#lead + cards[this.#card].margin
   }
 
   /** The newest report, with the peak of the last two seconds. */
@@ -93,6 +124,7 @@ export class Sound {
     this.#lead = Math.max(0, context * 1000 + this.#distance - now)
     const media = soundAt(context * 1000 + this.#distance)
     if (media !== undefined) this.#post({ kind: 'sync', context, media: media / 1_000_000 })
+    this.#count(now)
   }
 
   clear(): void {
@@ -103,6 +135,15 @@ export class Sound {
     this.#node = undefined
     this.#context.onstatechange = null
     if (this.#context.state !== 'closed') void this.#context.close().catch(() => {})
+  }
+
+  #count(now: number): void {
+    const { underrunDuration } = this.#context.playbackStats ?? {}
+    if (this.#card !== 'smallest' || underrunDuration === undefined) return
+    this.#underrun ??= { since: now, before: underrunDuration }
+    const { since, before } = this.#underrun
+    if ((underrunDuration - before) * 1000 > underrunLimits.missing) this.#handler.onUnderrun()
+    else if (now - since > underrunLimits.window) this.#underrun = undefined
   }
 
   async #begin(): Promise<void> {

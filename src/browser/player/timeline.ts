@@ -6,6 +6,7 @@
  */
 import { type Micros, micros } from '../../units.ts'
 import { Arrivals } from './arrivals.ts'
+import { lipSync } from './lip-sync.ts'
 
 export type TimelineMode = 'live' | 'replay'
 export type Lane = 'video' | 'audio'
@@ -13,7 +14,7 @@ export type Lane = 'video' | 'audio'
 export const timelineLimits = {
   /** Milliseconds added to what frames need, at first and then. */
   firstMargin: { video: 40, audio: 50 },
-  margin: { video: 4, audio: 12 },
+  margin: { video: 4, audio: 8 },
   /** Milliseconds from the first frame in which the delay is found out rather than followed. */
   settling: 700,
   /** Milliseconds between two looks at what frames need. */
@@ -68,7 +69,7 @@ export class Timeline {
     return this.#delay
   }
 
-  /** Milliseconds that sound is behind the picture on purpose, because nobody hears it. */
+  /** Milliseconds that sound is behind the picture on purpose: a little where it takes longer, more where nobody hears it. */
   get soundLag(): number {
     return this.#delay === undefined || this.#soundDelay === undefined ? 0 : this.#soundDelay - this.#delay
   }
@@ -184,7 +185,7 @@ export class Timeline {
     return this.#delay === undefined ? undefined : micros((now - this.#delay) * this.#rate * 1000)
   }
 
-  /** The media time whose sound is due now: the picture's, but for sound that is measured and not heard. */
+  /** The media time whose sound is due now: the picture's, or a little before; more where it is measured and not heard. */
   soundAt(now: number): Micros | undefined {
     const delay = this.#soundDelay ?? this.#delay
     return delay === undefined ? undefined : micros((now - delay) * 1000)
@@ -214,7 +215,7 @@ export class Timeline {
     const heard = this.#soundLead !== undefined
     const picture = video === undefined ? Number.NEGATIVE_INFINITY : video + margin.video
     const sound = audio === undefined ? picture : audio + margin.audio + (this.#soundLead ?? unheardLead)
-    const delay = heard || video === undefined ? Math.max(picture, sound) : picture
+    const delay = heard ? Math.max(picture, sound - lipSync.behind) : video === undefined ? sound : picture
     return Number.isFinite(delay) ? { delay, sound: Math.max(delay, sound) } : undefined
   }
 

@@ -17,15 +17,20 @@ export const edgeLimits = {
   forget: { picture: 8, sound: 2 },
   /** Milliseconds around the wanted in which nothing is done. */
   dead: 12,
-  /** Share by which the rate moves for each second that is left over, and at most. Sound hears the difference. */
-  gain: 0.5,
-  faster: { picture: 0.2, sound: 0.1 },
+  /**
+   * Share by which the rate moves for each second that is left over, and at most. Sound hears the difference, but for the
+   * first moments, when nobody has begun to listen.
+   */
+  gain: { first: 1, later: 0.5 },
+  faster: { first: 0.2, picture: 0.2, sound: 0.1 },
   slower: 0.04,
-  /** Milliseconds left over past which it jumps: seconds of hurrying are worse than one skip. */
-  jump: 700,
-  /** The same in the first moments, when nobody has begun to listen, and how long these are. */
-  jumpAtFirst: 120,
+  /** Milliseconds of these moments. */
   first: 4000,
+  /**
+   * Milliseconds left over past which it jumps: seconds of hurrying are worse than one skip. Less is no use: behind a skip
+   * Chromium takes 300 ms to begin, with sound, so that skips of 100 to 200 ms in the first moments left the lag at 350.
+   */
+  jump: 700,
   /** The same on engines that stall at each change of the rate, and so only jump. */
   jumpOnly: 250,
   /** Milliseconds that a jump leaves over: it takes time itself, in which frames come or do not. */
@@ -104,21 +109,22 @@ export class Edge {
     const over = worst - this.wanted
     this.#begunAt ??= now
     const isFirst = now - this.#begunAt < edgeLimits.first
-    const limit = isFirst ? edgeLimits.jumpAtFirst : this.#canHurry ? edgeLimits.jump : edgeLimits.jumpOnly
+    const limit = this.#canHurry ? edgeLimits.jump : edgeLimits.jumpOnly
     if (over > limit && now - this.#jumpedAt > edgeLimits.settle) {
       this.reset(now)
       this.#rate = 1
       return { rate: 1, skip: over - edgeLimits.spared }
     }
-    this.#rate = this.#canHurry ? this.#rateFor(over) : 1
+    this.#rate = this.#canHurry ? this.#rateFor(over, isFirst) : 1
     return { rate: this.#rate, skip: 0 }
   }
 
   /** In steps of one in two hundred, so that a rate once set is kept for a while. */
-  #rateFor(over: number): number {
+  #rateFor(over: number, isFirst: boolean): number {
     if (Math.abs(over) < edgeLimits.dead) return 1
-    const most = edgeLimits.faster[this.#kind]
-    const wanted = Math.max(-edgeLimits.slower, Math.min(most, (over / 1000) * edgeLimits.gain))
+    const most = edgeLimits.faster[isFirst ? 'first' : this.#kind]
+    const gain = edgeLimits.gain[isFirst ? 'first' : 'later']
+    const wanted = Math.max(-edgeLimits.slower, Math.min(most, (over / 1000) * gain))
     return 1 + Math.round(wanted * 200) / 200
   }
 

@@ -7,6 +7,7 @@ import type { Catalog } from '../../../media/catalog.ts'
 import { type Micros, micros } from '../../../units.ts'
 import { Feed, type FeedFrame, type Segment } from '../feed.ts'
 import type { Place } from '../frame-places.ts'
+import { lipSync } from '../lip-sync.ts'
 import type { SoundState, SoundWish } from '../player.ts'
 import type {
   Presentation,
@@ -143,7 +144,7 @@ export class MediaSourcePresentation implements Presentation {
         playing: (sound === 'heard' || sound === 'silent') && this.#surface.isPlaying,
         samplesPlayed: Math.round((this.#playhead.playedMs * rate) / 1000),
         starved: Math.round((this.#playhead.dryMs * rate) / 1000),
-        avSkewMs: this.#surface.skewMs,
+        avSkewMs: this.#surface.skewMs - this.#soundBehind,
       },
     }
   }
@@ -365,6 +366,11 @@ export class MediaSourcePresentation implements Presentation {
     this.#playhead.close()
   }
 
+  /** Milliseconds by which sound is placed behind its picture: as much less is the picture behind the newest sound. */
+  get #soundBehind(): number {
+    return this.#mode === 'live' ? lipSync.behind : 0
+  }
+
   #appendPicture(segment: Segment, frame: FeedFrame): void {
     const held = this.#held
     this.#held = undefined
@@ -389,7 +395,8 @@ export class MediaSourcePresentation implements Presentation {
     if (frame.capturedAt !== undefined && kind === 'video')
       stretch.capture = frame.capturedAt - frame.timestamp / 1000
     if (kind === 'audio') this.#fillBefore(frame.timestamp + stretch.base, stretch)
-    this.#source?.append(kind, frame, stretch.base, lasts)
+    const later = kind === 'audio' ? this.#soundBehind * 1000 : 0
+    this.#source?.append(kind, frame, stretch.base + later, lasts)
   }
 
   /** What is hidden is in front of what was asked for; sound of that time may come before its picture. */
