@@ -4,9 +4,10 @@
  * screen are measured in the same run, by the same probe.
  *
  * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_TRIES, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (a regular
- * expression), LAG_DRIFT (seconds: one subject after another, for so long).
+ * expression), LAG_PLOTS (a folder), LAG_DRIFT (seconds: one subject after another, for so long).
  */
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { launch } from '../test/support/chromium.ts'
 import { type RunningGateway, startGateway } from '../test/support/gateway.ts'
@@ -14,10 +15,11 @@ import { startBrokers, startKafka } from '../test/support/kafka.ts'
 import { bundlePage } from './lag/bundle.ts'
 import { drift } from './lag/drift.ts'
 import { measure, type Outcome, reasonOf } from './lag/measure.ts'
+import { plotAges } from './lag/plot.ts'
 import { type LogName, readSettings } from './lag/settings.ts'
 import { Stage, type StageOptions } from './lag/stage.ts'
 import { choose, chooseLong, type Subject, studios } from './lag/subjects.ts'
-import { table } from './lag/table.ts'
+import { curvesOf, table } from './lag/table.ts'
 
 const settings = readSettings(process.env)
 const chosen = choose(settings.only)
@@ -32,7 +34,7 @@ for (const log of settings.logs) {
   const cores = availableParallelism()
   console.log(`\n### ${log} log, Chromium ${browser.version()}, ${cores} cores, milliseconds`)
   if (settings.drift > 0) await longRuns(browser, gateway)
-  else await rounds(browser, gateway)
+  else await rounds(browser, gateway, log)
 }
 
 async function startLog(log: LogName, resources: AsyncDisposableStack): Promise<RunningGateway> {
@@ -44,7 +46,7 @@ async function startLog(log: LogName, resources: AsyncDisposableStack): Promise<
   return resources.use(await startGateway(env))
 }
 
-async function rounds(browser: Browser, gateway: RunningGateway): Promise<void> {
+async function rounds(browser: Browser, gateway: RunningGateway, log: LogName): Promise<void> {
   const results = new Map<Subject, Outcome[]>(chosen.map(subject => [subject, []]))
   for (let round = 1; round <= settings.rounds; round++) {
     for (const studio of studiosOf(chosen)) {
@@ -64,6 +66,7 @@ async function rounds(browser: Browser, gateway: RunningGateway): Promise<void> 
     }
   }
   console.log(`\n${table(results)}`)
+  if (settings.plots !== undefined) await plotAges(join(settings.plots, `lag-${log}.svg`), curvesOf(results))
 }
 
 /** One after the other, beside the same studio. */

@@ -13,6 +13,8 @@ export interface Figures {
   readonly p95: number
   readonly p99: number
   readonly max: number
+  /** Ages of which a hundredth, two hundredths, and so on are no greater: for the plot. */
+  readonly ages: readonly number[]
   /** Median of the last seconds: a player may still be on its way to the edge. */
   readonly settled: number
   /** Median age of a picture when it is seen first. */
@@ -43,6 +45,7 @@ export function figuresOf(looks: readonly Look[], until: number): Figures | unde
     p95: quantile(ages, 0.95),
     p99: quantile(ages, 0.99),
     max: quantile(ages, 1),
+    ages: Array.from({ length: 100 }, (_, i) => quantile(ages, (i + 1) / 100)),
     settled: median(looks.filter(({ at }) => at > until - settledFor).map(({ at, clock }) => at - clock)),
     fresh: median(news.slice(1).map(({ at, clock }) => at - clock)),
     pictures: ((new Set(looks.map(({ clock }) => clock)).size - 1) * 1000) / (until - first.at),

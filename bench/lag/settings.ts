@@ -14,6 +14,8 @@ export interface LagSettings {
   /** Seconds of a long run; 0 for the table. */
   readonly drift: number
   readonly logs: readonly LogName[]
+  /** Folder for a plot of each log; undefined for none. */
+  readonly plots: string | undefined
   /** Which subjects, by their names; undefined for all. */
   readonly only: RegExp | undefined
 }
@@ -32,6 +34,7 @@ export function readSettings(env: Environment): LagSettings {
     tries: number(env, 'LAG_TRIES', 3, 1),
     drift: number(env, 'LAG_DRIFT', 0, 0),
     logs: chosen,
+    plots: env.LAG_PLOTS || undefined,
     only: pattern(env, 'LAG_ONLY'),
   }
 }

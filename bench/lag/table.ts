@@ -4,6 +4,7 @@
  */
 import { median } from './figures.ts'
 import { isCalm, type Measured, type Outcome } from './measure.ts'
+import type { Curve } from './plot.ts'
 import { referenceOf, type Subject } from './subjects.ts'
 
 export type Results = ReadonlyMap<Subject, readonly Outcome[]>
@@ -50,6 +51,14 @@ export function table(results: Results): string {
     lines.push(row([name, ...values]))
   }
   return lines.join('\n')
+}
+
+/** What was seen of each subject, over the rounds that the table counts. */
+export function curvesOf(results: Results): Curve[] {
+  return [...results].flatMap(([{ name }, outcomes]) => {
+    const ages = settle(outcomes).seen.flatMap(figures => figures.ages)
+    return ages.length === 0 ? [] : [{ name, ages }]
+  })
 }
 
 const outcomesOf = (results: Results, wanted: string): readonly Outcome[] =>

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { figuresOf, slope } from '../../bench/lag/figures.ts'
 import type { Outcome } from '../../bench/lag/measure.ts'
+import { plotAges } from '../../bench/lag/plot.ts'
 import { readSettings } from '../../bench/lag/settings.ts'
 import { clockBlocks, readClock } from '../../bench/lag/strip.ts'
 import { subjects } from '../../bench/lag/subjects.ts'
@@ -94,6 +98,20 @@ describe('the figures', () => {
   })
 })
 
+describe('the plot', () => {
+  it('has a line for each subject, with its name', async () => {
+    const file = join(tmpdir(), `framelog-plot-${process.pid}.svg`)
+    await plotAges(file, [
+      { name: 'one', ages: [10, 20, 30] },
+      { name: 'another', ages: [40, 30] },
+    ])
+    const svg = await readFile(file, 'utf8')
+    await rm(file)
+    assert.equal(svg.match(/aria-roledescription="line mark"/g)?.length, 2)
+    assert.match(svg, /another/)
+  })
+})
+
 describe('the table', () => {
   const [screen, peer, picture, player, mutedPlayer, absent] = subjects
   assert.ok(screen && peer && picture && player && mutedPlayer && absent)
@@ -102,6 +120,7 @@ describe('the table', () => {
     figures: {
       ...{ p50, p95: p50, p99: p50, max: p50, settled: p50, fresh: p50 },
       ...{ pictures: 30, freezes: 0, gap: 40, back: 0, misread: 0 },
+      ages: [p50, p50 + 1],
       ...{ clockOffset: 0, look: 0.2, size: '640x360', load: { busy: 50, others } },
     },
   })
