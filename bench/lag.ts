@@ -4,7 +4,7 @@
  * screen are measured in the same run, by the same probe.
  *
  * LAG_SECONDS, LAG_ROUNDS, LAG_WARM_UP, LAG_TRIES, LAG_LOGS (embedded, kafka, kafka3), LAG_ONLY (a regular
- * expression), LAG_PLOTS (a folder), LAG_DRIFT (seconds: one subject after another, for so long).
+ * expression), LAG_PLOTS (a folder), LAG_DRIFT (seconds: follows the chosen ones for so long, beside each other).
  */
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -86,11 +86,13 @@ async function* measureAll(
 
 async function longRuns(browser: Browser, gateway: RunningGateway): Promise<void> {
   const long = chooseLong(settings.only)
-  for (const subject of long) {
-    const broadcast = `drift-${long.indexOf(subject)}`
-    const studio = studios[subject.studio]
+  for (const name of studiosOf(long)) {
+    const broadcast = `drift-${name.toLowerCase()}`
+    const studio = studios[name]
     await using stage = await Stage.open({ browser, script, http: gateway.http, studio, broadcast })
-    await drift(stage, subject, settings.drift)
+    const mine = long.filter(subject => subject.studio === name)
+    const tables = await Promise.all(mine.map(subject => drift(stage, subject, settings.drift)))
+    console.log(tables.join('\n'))
   }
 }
 

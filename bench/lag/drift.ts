@@ -1,7 +1,7 @@
 /** One subject for a long time: whether its lag grows, shrinks or stays. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { figuresOf, slope } from './figures.ts'
-import { publishesAsAsked } from './measure.ts'
+import { missedBetween, publishesAsAsked, soundOf } from './measure.ts'
 import { loadBetween, processorTimes } from './processors.ts'
 import type { Stage } from './stage.ts'
 import type { Subject } from './subjects.ts'
@@ -9,19 +9,24 @@ import type { Subject } from './subjects.ts'
 /** Seconds of one figure. */
 const window = 30
 
-/** Prints the median of each window as it comes, then the slope. */
-export async function drift(stage: Stage, subject: Subject, seconds: number): Promise<void> {
-  console.log(`\n${subject.name}, ${seconds} s\n`)
+/** Tells each window as it comes. @returns a table of them, with the slope */
+export async function drift(stage: Stage, subject: Subject, seconds: number): Promise<string> {
   await using view = await stage.view(subject.view, subject.watch)
   await view.page.firstPicture()
   const { surface } = await view.page.take()
-  if (surface?.element !== subject.surface || !(await publishesAsAsked(stage, subject))) {
-    console.log('not in these pages')
-    return
+  if (surface?.element !== subject.surface || !(await publishesAsAsked(stage, subject)))
+    return `\n${subject.name}: not in these pages`
+  const lines = [
+    `\n${subject.name}, ${seconds} s\n`,
+    '| from, s | p50 | p99 | pictures/s | freezes | sound missed | by others |',
+    '| --: | --: | --: | --: | --: | --: | --: |',
+  ]
+  const tell = (...cells: readonly unknown[]): void => {
+    const line = `| ${cells.join(' | ')} |`
+    process.stderr.write(`${subject.name} ${line}\n`)
+    lines.push(line)
   }
-  console.log(
-    '| from, s | p50 | p99 | pictures/s | freezes | by others |\n| --: | --: | --: | --: | --: | --: |',
-  )
+  let heard = await soundOf(subject, view)
   const length = Math.min(window, seconds / 4)
   const points: { x: number; y: number }[] = []
   let before = processorTimes()
@@ -32,15 +37,19 @@ export async function drift(stage: Stage, subject: Subject, seconds: number): Pr
     const others = loadBetween(before, after).others?.toFixed(0) ?? '?'
     before = after
     const figures = figuresOf(looks, at)
+    const heardNow = await soundOf(subject, view)
+    const missed = missedBetween(heard, heardNow)
+    heard = heardNow
     if (figures === undefined) {
-      console.log(`| ${from} | no new picture | | | | ${others} % |`)
+      tell(from, 'no new picture', '', '', '', '', `${others} %`)
       continue
     }
     const { p50, p99, pictures, freezes } = figures
     points.push({ x: (from + length / 2) / 60, y: p50 })
-    const cells = [from, p50.toFixed(0), p99.toFixed(0), pictures.toFixed(1), freezes, `${others} %`]
-    console.log(`| ${cells.join(' | ')} |`)
+    const sound = missed === undefined ? '' : `${missed.toFixed(1)} ‰`
+    tell(from, p50.toFixed(0), p99.toFixed(0), pictures.toFixed(1), freezes, sound, `${others} %`)
   }
   // The first window has the way to the edge in it.
-  console.log(`\nslope ${slope(points.slice(1)).toFixed(2)} ms per minute, without the first window`)
+  const grows = slope(points.slice(1)).toFixed(2)
+  return [...lines, `\nslope ${grows} ms per minute, without the first window`].join('\n')
 }

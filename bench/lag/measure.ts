@@ -106,7 +106,7 @@ async function joinOf(
   return view === 'peer' ? firstAt - begun : (await page.state.read()).player?.joinMs
 }
 
-async function soundOf({ view, watch }: Subject, { page }: View): Promise<Sound | undefined> {
+export async function soundOf({ view, watch }: Subject, { page }: View): Promise<Sound | undefined> {
   if (view === 'screen' || watch.endsWith(muted)) return undefined
   if (view === 'peer') return page.call(({ peer }) => peer.sound(), undefined)
   const { samplesPlayed = 0, starved = 0 } = (await page.state.read()).player?.audio ?? {}
@@ -114,7 +114,7 @@ async function soundOf({ view, watch }: Subject, { page }: View): Promise<Sound 
 }
 
 /** @returns of a thousand samples */
-function missedBetween(before: Sound | undefined, after: Sound | undefined): number | undefined {
+export function missedBetween(before: Sound | undefined, after: Sound | undefined): number | undefined {
   if (before === undefined || after === undefined) return undefined
   const missed = after.missed - before.missed
   return (1000 * missed) / Math.max(1, after.played - before.played + missed)
