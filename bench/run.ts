@@ -3,6 +3,7 @@ const parts = {
   record: './overhead.ts',
   demux: './demux.ts',
   log: './log.ts',
+  gateway: './gateway.ts',
   seek: './seek.ts',
   slow: './slow.ts',
   lag: './lag.ts',

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { loadBetween, type ProcessorTimes, processorTimes } from '../lag/processors.ts'
-import type { Result, Task, Told } from './run.ts'
+import type { Result, Task, Told } from './task.ts'
 
 export interface Measured extends Result {
   /** Percent of the machine, while it was measured. */
@@ -26,12 +26,11 @@ export const isCalm = ({ others }: Measured): boolean => (others ?? 0) <= others
 
 /**
  * Which try counts is decided by what others did, never by what came out; one that lost a frame counts at once.
- * @param profile folder for a CPU profile of the process
  */
-export async function measure(task: Task, tries: number, profile: string | undefined): Promise<Outcome> {
+export async function measure(task: Task, tries: number): Promise<Outcome> {
   let best: Outcome | undefined
   for (let i = 0; i < tries; i++) {
-    const outcome = await measureOnce(task, profile)
+    const outcome = await measureOnce(task)
     if (outcome.kind === 'failed' || outcome.figures.faults.length > 0) return outcome
     if (best?.kind !== 'measured' || othersIn(outcome.figures) < othersIn(best.figures)) best = outcome
     if (isCalm(outcome.figures)) break
@@ -41,9 +40,12 @@ export async function measure(task: Task, tries: number, profile: string | undef
 
 const othersIn = ({ others }: Measured): number => others ?? 0
 
-async function measureOnce(task: Task, profile: string | undefined): Promise<Outcome> {
-  const execArgv = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
-  const child = fork(join(import.meta.dirname, 'run.ts'), [JSON.stringify(task)], { execArgv })
+async function measureOnce(task: Task): Promise<Outcome> {
+  const isGateway = task.subject === 'gateway'
+  const { profile } = task
+  const execArgv = profile === undefined || isGateway ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
+  const file = join(import.meta.dirname, ...(isGateway ? ['..', 'gateway'] : []), 'run.ts')
+  const child = fork(file, [JSON.stringify(task)], { execArgv })
   const timer = setTimeout(() => child.kill('SIGKILL'), (task.warmUp + task.seconds + patience) * 1000)
   let outcome: Outcome | undefined
   let began: ProcessorTimes | undefined

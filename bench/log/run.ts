@@ -7,47 +7,20 @@ import { encodeEntry } from '../../src/log/record.ts'
 import { micros, millis, type Offset, trackName } from '../../src/units.ts'
 import { openBare, openBatched } from './bare.ts'
 import { film, type Plan } from './camera.ts'
-import { type Account, Ledger } from './ledger.ts'
+import { Ledger } from './ledger.ts'
 import { openOurs } from './ours.ts'
 import { countsBetween, type RequestCounts, Requests } from './requests.ts'
 import { connectionsByPort } from './sockets.ts'
-import type { OpenSubject, Subject, SubjectName } from './subject.ts'
+import type { LogSubjectName, OpenSubject, Subject } from './subject.ts'
+import { frameBytes, patience, type Result, rate, type Task, tell } from './task.ts'
 
-export interface Task {
-  readonly subject: SubjectName
-  readonly bootstrapServers: string
-  readonly topics: readonly string[]
-  readonly live: number
-  readonly warmUp: number
-  readonly seconds: number
-}
-
-export interface Result extends Account {
-  readonly faults: readonly string[]
-  /** Seconds of the process, user and system. */
-  readonly cpu: number
-  readonly requests: RequestCounts
-  /** For each broker; undefined where the machine does not tell. */
-  readonly connections: readonly number[] | undefined
-}
-
-export type Told =
-  | { readonly kind: 'begins' | 'ends' }
-  | { readonly kind: 'result'; readonly result: Result }
-  | { readonly kind: 'failed'; readonly reason: string }
-
-const rate = 30
-const frameBytes = 6000
-/** Seconds for the first records to come, a group's first join included, and for the last ones. */
-const patience = 60
-
-const opens: Readonly<Record<SubjectName, OpenSubject>> = {
+const opens: Readonly<Record<LogSubjectName, OpenSubject>> = {
   ours: openOurs,
   bare: openBare,
   batched: openBatched,
 }
 
-const task = JSON.parse(process.argv[2] ?? '') as Task
+const task = JSON.parse(process.argv[2] ?? '') as Task & { readonly subject: LogSubjectName }
 const name = (): string => Math.random().toString(36).slice(2, 10).padEnd(8, '0')
 const session = name()
 const probe = name()
@@ -163,8 +136,4 @@ function frame(from: string, sequence: number) {
     },
     millis(Date.now()),
   )
-}
-
-function tell(told: Told): Promise<void> {
-  return new Promise(done => process.send?.(told, undefined, undefined, () => done()))
 }

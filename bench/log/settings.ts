@@ -1,5 +1,5 @@
 /** What a run can be told by the environment, and which cases that makes. */
-import { type SubjectName, subjects } from './subject.ts'
+import { logSubjects, type SubjectName } from './subject.ts'
 
 export interface Case {
   readonly brokers: 1 | 3
@@ -7,6 +7,8 @@ export interface Case {
   readonly live: number
   /** Broadcasts that are followed, those that send among them. */
   readonly open: number
+  /** Of each broadcast, on a gateway. */
+  readonly viewers?: number
 }
 
 export interface LogSettings {
@@ -19,7 +21,7 @@ export interface LogSettings {
   readonly tries: number
   readonly cases: readonly Case[]
   readonly subjects: readonly SubjectName[]
-  /** Folder for a CPU profile of each measurement of ours. */
+  /** Folder for a CPU profile of each measurement of what is ours. */
   readonly profile: string | undefined
 }
 
@@ -27,20 +29,37 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** @throws Error that names the variable */
 export function readSettings(env: Environment): LogSettings {
-  const brokers = list(env.LOG_BROKERS || '1,3').map(each => {
-    if (each !== '1' && each !== '3') throw new Error('LOG_BROKERS takes 1, 3')
+  const broadcasts = list(env.LOG_BROADCASTS || '1,10,50,50/1000').map(readBroadcasts)
+  const cases = readBrokers(env, 'LOG').flatMap(brokers => broadcasts.map(each => ({ brokers, ...each })))
+  return { ...readRounds(env, 'LOG'), cases, subjects: readSubjects(env.LOG_ONLY) }
+}
+
+/** Of a gateway beside the bare client. @throws Error that names the variable */
+export function readGatewaySettings(env: Environment): LogSettings {
+  const viewers = number(env, 'GATEWAY_VIEWERS', 1, 1, 1000)
+  const broadcasts = list(env.GATEWAY_BROADCASTS || '1,10').map(each => {
+    if (!/^[1-9]\d{0,2}$/.test(each)) throw new Error('GATEWAY_BROADCASTS takes numbers such as 1,10')
+    return { live: Number(each), open: Number(each), viewers }
+  })
+  const cases = readBrokers(env, 'GATEWAY').flatMap(brokers => broadcasts.map(each => ({ brokers, ...each })))
+  return { ...readRounds(env, 'GATEWAY'), cases, subjects: ['gateway', 'bare'] }
+}
+
+type Prefix = 'LOG' | 'GATEWAY'
+
+const readRounds = (env: Environment, prefix: Prefix): Omit<LogSettings, 'cases' | 'subjects'> => ({
+  rounds: number(env, `${prefix}_ROUNDS`, 3, 1, 100),
+  seconds: number(env, `${prefix}_SECONDS`, 12, 1, 600),
+  warmUp: number(env, `${prefix}_WARM_UP`, 3, 0, 60),
+  tries: number(env, `${prefix}_TRIES`, 2, 1, 10),
+  profile: env[`${prefix}_PROFILE`] || undefined,
+})
+
+function readBrokers(env: Environment, prefix: Prefix): readonly (1 | 3)[] {
+  return list(env[`${prefix}_BROKERS`] || '1,3').map(each => {
+    if (each !== '1' && each !== '3') throw new Error(`${prefix}_BROKERS takes 1, 3`)
     return each === '1' ? 1 : 3
   })
-  const broadcasts = list(env.LOG_BROADCASTS || '1,10,50,50/1000').map(readBroadcasts)
-  return {
-    rounds: number(env, 'LOG_ROUNDS', 3, 1, 100),
-    seconds: number(env, 'LOG_SECONDS', 12, 1, 600),
-    warmUp: number(env, 'LOG_WARM_UP', 3, 0, 60),
-    tries: number(env, 'LOG_TRIES', 2, 1, 10),
-    cases: brokers.flatMap(count => broadcasts.map(each => ({ brokers: count, ...each }) as const)),
-    subjects: readSubjects(env.LOG_ONLY),
-    profile: env.LOG_PROFILE || undefined,
-  }
 }
 
 /** `50` or `50/1000`: fifty that send, of a thousand that are followed. */
@@ -54,9 +73,9 @@ function readBroadcasts(text: string): Pick<Case, 'live' | 'open'> {
 
 function readSubjects(text: string | undefined): readonly SubjectName[] {
   const names = list(text || 'ours,bare')
-  const chosen = subjects.filter(name => names.includes(name))
+  const chosen = logSubjects.filter(name => names.includes(name))
   if (chosen.length === 0 || chosen.length !== names.length)
-    throw new Error(`LOG_ONLY takes ${subjects.join(', ')}`)
+    throw new Error(`LOG_ONLY takes ${logSubjects.join(', ')}`)
   return chosen
 }
 

@@ -1,14 +1,15 @@
-/** Connections of this process, as Linux tells them. */
+/** Connections of a process, as Linux tells them. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /** `01` in proc(5). */
 const established = '01'
 
 /** @returns established ones by the peer's port; undefined where the machine does not tell it as Linux does */
-export function connectionsByPort(): ReadonlyMap<number, number> | undefined {
+export function connectionsByPort(pid: number = process.pid): ReadonlyMap<number, number> | undefined {
   try {
-    const own = new Set(readdirSync('/proc/self/fd').map(socketInode))
-    return countPorts(readFileSync('/proc/self/net/tcp', 'utf8'), own)
+    const folder = `/proc/${pid}`
+    const own = new Set(readdirSync(`${folder}/fd`).map(each => socketInode(`${folder}/fd/${each}`)))
+    return countPorts(readFileSync(`${folder}/net/tcp`, 'utf8'), own)
   } catch {
     return undefined
   }
@@ -28,7 +29,7 @@ export function countPorts(table: string, own: ReadonlySet<string | undefined>):
 
 function socketInode(descriptor: string): string | undefined {
   try {
-    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${descriptor}`))?.[1]
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(descriptor))?.[1]
   } catch {
     // It was closed since the folder was read.
     return undefined

@@ -2,7 +2,11 @@
 import type { NewRecord } from '../../src/log/log.ts'
 
 /** `batched` is the bare client again, with its own stream gathering what comes while a batch is under way. */
-export const subjects = ['ours', 'bare', 'batched'] as const
+export const logSubjects = ['ours', 'bare', 'batched'] as const
+export type LogSubjectName = (typeof logSubjects)[number]
+
+/** `gateway` is a whole one in a process of its own, with publishers and viewers on its sockets. */
+export const subjects = [...logSubjects, 'gateway'] as const
 export type SubjectName = (typeof subjects)[number]
 
 export interface SubjectOptions {

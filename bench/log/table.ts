@@ -27,7 +27,7 @@ const requestsOf = ({ requests, frames }: Measured): number => (requests.produce
 const p50 = ({ delivered }: Measured): number => delivered.p50
 const p99 = ({ delivered }: Measured): number => delivered.p99
 
-const columns: readonly Column[] = [
+const allColumns: readonly Column[] = [
   { head: 'p50', of: p50, digits: 2, spread: true },
   { head: 'p95', of: ({ delivered }) => delivered.p95, digits: 1 },
   { head: 'p99', of: p99, digits: 1, spread: true },
@@ -37,6 +37,8 @@ const columns: readonly Column[] = [
   { head: 'refreshes', of: ({ requests }) => requests.metadata, digits: 0 },
   { head: 'acknowledged p50', of: ({ acknowledged }) => acknowledged.p50, digits: 2 },
   { head: 'acknowledged p99', of: ({ acknowledged }) => acknowledged.p99, digits: 1 },
+  { head: 'outside p50', of: ({ outside }) => outside?.p50 ?? Number.NaN, digits: 2 },
+  { head: 'outside p99', of: ({ outside }) => outside?.p99 ?? Number.NaN, digits: 1 },
   { head: 'late p99', of: ({ late }) => late.p99, digits: 1 },
   {
     head: 'CPU, ms per broadcast-second',
@@ -52,10 +54,10 @@ const columns: readonly Column[] = [
     digits: 0,
   },
   {
-    // The test's own processes are the brokers and the one that is measured.
+    // The test's own processes are the brokers, the one that is measured, and that of its clients.
     head: 'brokers busy, %',
-    of: ({ busy, others, cpu, cores }, _, { seconds }) =>
-      busy - (others ?? Number.NaN) - (100 * cpu) / (seconds * cores),
+    of: ({ busy, others, cpu, clients = 0, cores }, _, { seconds }) =>
+      busy - (others ?? Number.NaN) - (100 * (cpu + clients)) / (seconds * cores),
     digits: 0,
   },
   { head: 'machine busy, %', of: ({ busy }) => busy, digits: 0 },
@@ -63,6 +65,7 @@ const columns: readonly Column[] = [
 ]
 
 export function table(results: Results, conditions: Conditions): string {
+  const columns = columnsOf(results)
   const heads = ['', ...columns.map(({ head }) => head), 'rounds', 'p50 ÷ bare', 'p99 ÷ bare']
   const lines = [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '--:')))]
   for (const [its, subjects] of results) {
@@ -92,17 +95,26 @@ export function table(results: Results, conditions: Conditions): string {
   return lines.join('\n')
 }
 
+/** What is told of no subject has no column. */
+function columnsOf(results: Results): readonly Column[] {
+  const hasOutside = [...results.values()].some(subjects => subjects.has('gateway'))
+  return allColumns.filter(({ head }) => hasOutside || !head.startsWith('outside'))
+}
+
 interface Goal {
   readonly what: string
   readonly most: number
   readonly under?: true
-  readonly live: number
+  /** Undefined: at any number of broadcasts. */
+  readonly live?: number
   readonly values: (its: Case, results: Results) => readonly number[]
 }
 
 const goalList: readonly Goal[] = [
   { what: 'p50 ÷ bare', most: 1.15, live: 1, values: (its, all) => ratiosOf(its, all, 'ours', p50) },
   { what: 'p99 ÷ bare', most: 1.4, live: 1, values: (its, all) => ratiosOf(its, all, 'ours', p99) },
+  { what: 'gateway, p50 ÷ bare', most: 1.15, values: (its, all) => ratiosOf(its, all, 'gateway', p50) },
+  { what: 'gateway, p99 ÷ bare', most: 1.4, values: (its, all) => ratiosOf(its, all, 'gateway', p99) },
   {
     what: 'requests per frame',
     most: 0.5,
@@ -117,7 +129,7 @@ export function goals(results: Results): string[] {
   return [...results.keys()].flatMap(its =>
     goalList.flatMap(({ what, most, under, live, values }) => {
       const found = median(values(its, results).filter(Number.isFinite))
-      if (its.live !== live || Number.isNaN(found)) return []
+      if ((live !== undefined && its.live !== live) || Number.isNaN(found)) return []
       const met = under ? found < most : found <= most
       const limit = `${under ? 'below' : 'at most'} ${most}`
       return [`${met ? 'met' : 'MISSED'}: ${caseName(its)}, ${what} ${found.toFixed(2)}, wanted ${limit}`]

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { dueOf, framesOf } from '../../bench/log/camera.ts'
 import { Ledger } from '../../bench/log/ledger.ts'
 import type { Measured, Outcome } from '../../bench/log/measure.ts'
-import { type Case, readSettings } from '../../bench/log/settings.ts'
+import { type Case, readGatewaySettings, readSettings } from '../../bench/log/settings.ts'
 import { countPorts } from '../../bench/log/sockets.ts'
 import type { SubjectName } from '../../bench/log/subject.ts'
 import { goals, type Results, table } from '../../bench/log/table.ts'
@@ -168,6 +168,17 @@ describe('the settings', () => {
       { brokers: 3, live: 10, open: 10 },
       { brokers: 3, live: 5, open: 20 },
     ])
+  })
+
+  it('are others of a gateway, with its viewers', () => {
+    const { cases, subjects } = readGatewaySettings({ GATEWAY_BROKERS: '3', GATEWAY_VIEWERS: '5' })
+    assert.deepEqual(cases, [
+      { brokers: 3, live: 1, open: 1, viewers: 5 },
+      { brokers: 3, live: 10, open: 10, viewers: 5 },
+    ])
+    assert.deepEqual(subjects, ['gateway', 'bare'])
+    for (const name of ['GATEWAY_VIEWERS', 'GATEWAY_BROADCASTS', 'GATEWAY_BROKERS'])
+      assert.throws(() => readGatewaySettings({ [name]: '0' }), new RegExp(name))
   })
 
   it('say which variable is wrong', () => {
