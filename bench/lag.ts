@@ -20,6 +20,9 @@ import { type LogName, readSettings } from './lag/settings.ts'
 import { Stage, type StageOptions } from './lag/stage.ts'
 import { choose, chooseLong, type Subject, studios } from './lag/subjects.ts'
 import { curvesOf, table } from './lag/table.ts'
+import { measure as measureLog } from './log/measure.ts'
+import { makeTopics } from './log/topics.ts'
+import { warmBrokers } from './log/warm-up.ts'
 
 const settings = readSettings(process.env)
 const chosen = choose(settings.only)
@@ -29,21 +32,42 @@ const args = ['--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback
 
 for (const log of settings.logs) {
   await using resources = new AsyncDisposableStack()
-  const gateway = await startLog(log, resources)
+  const brokers = await startBrokersOf(log, resources)
+  const env = brokers === undefined ? {} : { BOOTSTRAP_SERVERS: brokers }
+  const gateway = resources.use(await startGateway({ LOG_LEVEL: 'warn', ...env }))
   const browser = resources.adopt(await launch({ args }), each => each.close())
   const cores = availableParallelism()
   console.log(`\n### ${log} log, Chromium ${browser.version()}, ${cores} cores, milliseconds`)
   if (settings.drift > 0) await longRuns(browser, gateway)
-  else await rounds(browser, gateway, log)
+  else {
+    await rounds(browser, gateway, log)
+    if (brokers !== undefined) await tellBrokers(brokers)
+  }
 }
 
-async function startLog(log: LogName, resources: AsyncDisposableStack): Promise<RunningGateway> {
-  if (log === 'embedded') return resources.use(await startGateway({ LOG_LEVEL: 'warn' }))
-  const kafka = resources.use(
+/** @returns where they are, once they are warm; undefined for a log that has none */
+async function startBrokersOf(log: LogName, resources: AsyncDisposableStack): Promise<string | undefined> {
+  if (log === 'embedded') return undefined
+  const { bootstrapServers } = resources.use(
     log === 'kafka' ? await startKafka({ full: true }) : await startBrokers({ brokers: 3, full: true }),
   )
-  const env = { LOG_LEVEL: 'warn', BOOTSTRAP_SERVERS: kafka.bootstrapServers }
-  return resources.use(await startGateway(env))
+  await warmBrokers(['bare'], bootstrapServers)
+  return bootstrapServers
+}
+
+/** What the brokers themselves take for a frame of one broadcast: the bare client's produce to consume. */
+async function tellBrokers(bootstrapServers: string): Promise<void> {
+  await using topics = await makeTopics(bootstrapServers, `bench-lag-${process.pid}`, 1)
+  const task = { subject: 'bare', bootstrapServers, topics: topics.names, live: 1 } as const
+  const outcome = await measureLog(
+    { ...task, warmUp: settings.warmUp, seconds: settings.seconds },
+    settings.tries,
+  )
+  if (outcome.kind === 'failed') throw new Error(outcome.reason)
+  const { p50, p99 } = outcome.figures.delivered
+  console.log(
+    `\nThe brokers' own, bare client, produce to consume: p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(1)}`,
+  )
 }
 
 async function rounds(browser: Browser, gateway: RunningGateway, log: LogName): Promise<void> {

@@ -5,15 +5,14 @@ import type { Case, LogSettings } from './settings.ts'
 import type { SubjectName } from './subject.ts'
 import { caseName, type Results } from './table.ts'
 import { makeTopics } from './topics.ts'
-
-const warmUpPasses = 10
+import { warmBrokers } from './warm-up.ts'
 
 export async function measureCases(settings: LogSettings): Promise<Results> {
   const results = new Map<Case, Map<SubjectName, Outcome[]>>()
   for (const brokers of new Set(settings.cases.map(each => each.brokers))) {
     await using kafka =
       brokers === 1 ? await startKafka({ full: true }) : await startBrokers({ brokers, full: true })
-    await warm(settings, kafka.bootstrapServers)
+    await warmBrokers(settings.subjects, kafka.bootstrapServers)
     for (const its of settings.cases.filter(each => each.brokers === brokers))
       results.set(its, await measureCase(settings, its, kafka.bootstrapServers))
   }
@@ -41,26 +40,6 @@ async function measureCase(
     }
   }
   return found
-}
-
-/**
- * A broker compiles what it runs often, and is slow until then: three of them on two cores for some minutes. Whoever is
- * measured first would pay for that, so the load goes on until it gets no quicker.
- */
-async function warm({ subjects }: LogSettings, bootstrapServers: string): Promise<void> {
-  await using topics = await makeTopics(bootstrapServers, `bench-log-${process.pid}-warm`, 10)
-  let best = Number.POSITIVE_INFINITY
-  for (let pass = 0; pass < warmUpPasses; pass++) {
-    const medians: number[] = []
-    for (const subject of subjects) {
-      const task = { subject, bootstrapServers, topics: topics.names, live: 10, warmUp: 0, seconds: 8 }
-      const outcome = await measure(task, 1)
-      if (outcome.kind === 'measured') medians.push(outcome.figures.delivered.p50)
-    }
-    const median = Math.max(...medians)
-    if (median > best * 0.8) return
-    best = median
-  }
 }
 
 function words(outcome: Outcome): string {

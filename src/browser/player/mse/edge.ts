@@ -18,11 +18,11 @@ export const edgeLimits = {
   /** Milliseconds around the wanted in which nothing is done. */
   dead: 12,
   /**
-   * Share by which the rate moves for each second that is left over, and at most. Sound hears the difference, but for the
-   * first moments, when nobody has begun to listen.
+   * Share by which the rate moves for each second that is left over, and at most. Sound hears the difference: in the first
+   * moments nobody has begun to listen.
    */
-  gain: { first: 1, later: 0.5 },
-  faster: { first: 0.2, picture: 0.2, sound: 0.1 },
+  gain: { first: 0.75, later: 0.5 },
+  faster: { picture: 0.2, sound: 0.1 },
   slower: 0.04,
   /** Milliseconds of these moments. */
   first: 4000,
@@ -122,7 +122,7 @@ export class Edge {
   /** In steps of one in two hundred, so that a rate once set is kept for a while. */
   #rateFor(over: number, isFirst: boolean): number {
     if (Math.abs(over) < edgeLimits.dead) return 1
-    const most = edgeLimits.faster[isFirst ? 'first' : this.#kind]
+    const most = edgeLimits.faster[this.#kind]
     const gain = edgeLimits.gain[isFirst ? 'first' : 'later']
     const wanted = Math.max(-edgeLimits.slower, Math.min(most, (over / 1000) * gain))
     return 1 + Math.round(wanted * 200) / 200
