@@ -65,3 +65,61 @@ export const countAppends = `(() => {
     }
   }
 })()`
+
+/**
+ * What an iPhone has: no MediaSource, but one that is managed. It opens only where the picture stays on this screen, tells of
+ * ranges that are there and no more, and throws away what it is told to by `managed.evict`; it is the browser's own otherwise.
+ * `managed` also counts what was appended, and says `endstreaming` and `startstreaming`.
+ */
+export const managedSource = `(() => {
+  const ranges = list => Array.from({ length: list.length }, (_, i) => [list.start(i), list.end(i)])
+  const without = (all, some) => some.reduce((left, [from, to]) => left.flatMap(([start, end]) =>
+    [[start, Math.min(end, from)], [Math.max(start, to), end]].filter(([a, b]) => b > a)), all)
+  const timeRanges = list => ({ length: list.length, start: i => list[i][0], end: i => list[i][1] })
+  const managed = (globalThis.managed = { made: 0, appended: 0, source: undefined })
+  class ManagedMediaSource extends MediaSource {
+    streaming = false
+    constructor() {
+      super()
+      managed.made += 1
+      managed.source = this
+      this.addEventListener('sourceopen', event => {
+        const video = document.querySelector('video[data-player]')
+        if (video?.disableRemotePlayback !== true) event.stopImmediatePropagation()
+        else managed.say('startstreaming')
+      })
+    }
+    addSourceBuffer(type) {
+      const buffer = super.addSourceBuffer(type)
+      let before = []
+      buffer.addEventListener('updateend', () => {
+        if (![...this.sourceBuffers].includes(buffer)) return
+        const now = ranges(buffer.buffered)
+        const [added, removed] = [without(now, before), without(before, now)]
+        before = now
+        if (added.length + removed.length === 0) return
+        const changed = { addedRanges: timeRanges(added), removedRanges: timeRanges(removed) }
+        buffer.dispatchEvent(Object.assign(new Event('bufferedchange'), changed))
+      })
+      const append = buffer.appendBuffer
+      buffer.appendBuffer = bytes => {
+        append.call(buffer, bytes)
+        managed.appended += bytes.byteLength
+      }
+      return buffer
+    }
+  }
+  managed.say = name => {
+    managed.source.streaming = name === 'startstreaming'
+    managed.source.dispatchEvent(new Event(name))
+  }
+  managed.evict = async (from, to) => {
+    const { currentTime } = document.querySelector('video[data-player]')
+    for (const buffer of managed.source.sourceBuffers) {
+      while (buffer.updating) await new Promise(resolve => buffer.addEventListener('updateend', resolve, { once: true }))
+      buffer.remove(Math.max(0, currentTime + from), currentTime + to)
+    }
+  }
+  globalThis.ManagedMediaSource = ManagedMediaSource
+  delete globalThis.MediaSource
+})()`

@@ -454,6 +454,12 @@ export class BroadcastPlayer implements Player {
   }
 
   #rejoin(how: Rejoin, place?: Place): void {
+    const here = how === 'here' ? this.#course.at(place) : undefined
+    if (here !== undefined) {
+      this.#go({ from: here })
+      this.#update()
+      return
+    }
     if (how === 'anew') this.#course.forget()
     else if (this.#presentation?.mode === 'replay') {
       const next = this.#course.keyframeAfter(place)

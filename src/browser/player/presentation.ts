@@ -27,8 +27,11 @@ export interface PresentationHandler {
   onRejoin(how: Rejoin, place: Place | undefined): void
 }
 
-/** `anew`: where it began, live with the current GOP. `behind` what cannot be decoded: with the next GOP. */
-export type Rejoin = 'anew' | 'behind'
+/**
+ * `anew`: where it began, live with the current GOP. `behind` what cannot be decoded: with the next GOP. `here`: a replay
+ * goes on where it is.
+ */
+export type Rejoin = 'anew' | 'behind' | 'here'
 
 export interface Presentation {
   /** Where the picture is. */

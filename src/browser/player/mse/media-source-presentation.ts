@@ -17,6 +17,7 @@ import type {
   Rejoin,
 } from '../presentation.ts'
 import type { TimelineMode } from '../timeline.ts'
+import { Evictions } from './evictions.ts'
 import { MissingTracks } from './missing-tracks.ts'
 import { Playhead } from './playhead.ts'
 import { SourceTracks, type Tracks, writerFor } from './source-tracks.ts'
@@ -57,6 +58,7 @@ export class MediaSourcePresentation implements Presentation {
   readonly #surface: VideoSurface
   readonly #playhead: Playhead
   readonly #stretches = new Stretches()
+  readonly #evictions = new Evictions()
   readonly #missing = new MissingTracks()
   readonly #wanted = new WantedTracks()
   readonly #timer: number
@@ -283,7 +285,7 @@ export class MediaSourcePresentation implements Presentation {
           continue
         }
       }
-      if (this.#mode === 'replay' && (this.#source?.waiting ?? 0) > mseLimits.waiting) return
+      if (this.#mode === 'replay' && this.#isFull) return
       const hasCome = segment.pictures.length + segment.sounds.length > 0
       if (hasCome) this.#playhead.came(this.#left(), this.#mode === 'live')
       if (this.#waitsForPicture(segment)) {
@@ -300,6 +302,11 @@ export class MediaSourcePresentation implements Presentation {
       if (!this.#feed.hasNext) return
       this.#feed.advance()
     }
+  }
+
+  /** What is on now is always taken: it is never much, and what is not appended is not seen. */
+  get #isFull(): boolean {
+    return this.#source !== undefined && (this.#source.isSated || this.#source.waiting > mseLimits.waiting)
   }
 
   #waitsForPicture(segment: Segment): boolean {
@@ -346,6 +353,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#playhead.open(tracks.audio !== undefined)
     const source = new SourceTracks(this.#surface.element, tracks, {
       onUpdate: () => this.#updated(),
+      onRemoved: ranges => this.#evictions.add(ranges, this.#surface.element.currentTime),
       onUnwritable: (kind, error) => this.#unwritable(kind, error),
       onError: error => {
         if (this.#source === source) this.#broke(error)
@@ -360,6 +368,7 @@ export class MediaSourcePresentation implements Presentation {
     this.#source = undefined
     this.#segment = undefined
     this.#stretches.clear()
+    this.#evictions.clear()
     this.#joins = undefined
     this.#hasHidden = false
     this.#held = undefined
@@ -426,11 +435,20 @@ export class MediaSourcePresentation implements Presentation {
       return
     }
     this.pump()
+    if (this.#isAtEviction(now)) {
+      this.#rejoin(this.#mode === 'live' ? 'anew' : 'here')
+      return
+    }
     this.#playhead.overHoles(now)
     if (this.#mode === 'live' && !document.hidden && !this.#isPaused) {
       this.#playhead.chase(now)
       this.#playhead.restart(this.#left(), now)
     }
+  }
+
+  #isAtEviction(now: number): boolean {
+    const { currentTime, paused } = this.#surface.element
+    return !paused && this.#playhead.waitsFor(now) !== undefined && this.#evictions.meets(currentTime, now)
   }
 
   #beginPlaying(isAll: boolean): void {
@@ -496,7 +514,8 @@ export class MediaSourcePresentation implements Presentation {
   }
 
   #rejoin(how: Rejoin): void {
-    const place = this.position()
+    // One that waits for long has played, as far as the gateway is told, what it cannot.
+    const place = how === 'here' ? (this.shown ?? this.position()) : this.position()
     this.#closeSource()
     this.#feed.clear()
     this.#handler.onRejoin(how, place)

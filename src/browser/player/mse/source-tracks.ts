@@ -7,6 +7,7 @@ import { parseCodec } from '../../../media/codec.ts'
 import type { Frame } from '../../../media/frame.ts'
 import { durationOfOpus, isStereoOpus, silentOpus, silentOpusDuration } from '../../../media/opus.ts'
 import { type Micros, micros } from '../../../units.ts'
+import type { Ranges } from './evictions.ts'
 import { type FrameTime, frameTimeLimits, PictureTimes, SoundTimes } from './frame-times.ts'
 import { attach, mediaSourceClass } from './source.ts'
 import type { Kind } from './stretches.ts'
@@ -14,6 +15,8 @@ import { TrackBuffer } from './track-buffer.ts'
 
 export interface SourceTracksHandler {
   onUpdate(): void
+  /** Ranges of element time are there no more; told by managed sources only. */
+  onRemoved(ranges: Ranges): void
   /** A frame lacks what its container must say of it; it is left out, and what depends on it. */
   onUnwritable(kind: Kind, error: FramelogError): void
   onError(error: Error): void
@@ -60,6 +63,7 @@ export class SourceTracks {
   /** What came before the source was open. */
   #early: (() => void)[] = []
   #isOpen = false
+  #isSated = false
   #hasBegun = false
   #ended = false
   #closed = false
@@ -73,6 +77,13 @@ export class SourceTracks {
     this.#handler = handler
     this.#source = new Source()
     this.#source.addEventListener('sourceopen', () => this.#open(), { once: true })
+    this.#source.addEventListener('endstreaming', () => {
+      this.#isSated = true
+    })
+    this.#source.addEventListener('startstreaming', () => {
+      this.#isSated = false
+      if (!this.#closed) handler.onUpdate()
+    })
     this.#detach = attach(video, this.#source)
   }
 
@@ -106,6 +117,11 @@ export class SourceTracks {
   /** Everything that came has been appended. */
   get isIdle(): boolean {
     return this.#early.length === 0 && Object.values(this.#lanes).every(({ buffer }) => buffer.isIdle)
+  }
+
+  /** A managed source says that it has enough for now; others never do. */
+  get isSated(): boolean {
+    return this.#isSated
   }
 
   get waiting(): number {
@@ -263,6 +279,7 @@ export class SourceTracks {
         const buffer = new TrackBuffer(this.#source.addSourceBuffer(writer.mimeType), {
           now: () => this.#video.currentTime,
           onUpdate: () => this.#updated(),
+          onRemoved: ranges => this.#handler.onRemoved(ranges),
           onError: error => this.#handler.onError(error),
         })
         const empty = { end: undefined, came: undefined, isBroken: false }

@@ -10,6 +10,7 @@
  */
 import { BoundedQueue } from '../../../core/queue.ts'
 import type { Micros } from '../../../units.ts'
+import type { BufferedChange, Ranges } from './evictions.ts'
 
 export const trackBufferLimits = {
   /** What may wait to be appended. A replay runs 10 s ahead, and a joining viewer's GOP has up to 8 MiB. */
@@ -36,6 +37,8 @@ export interface TrackBufferHandler {
   now(): number
   /** Something was appended or removed. */
   onUpdate(): void
+  /** The browser has removed something, be it as it was told or by itself; only a managed one tells. */
+  onRemoved(ranges: Ranges): void
   /** It takes no more: the source is broken, or more waits than may. */
   onError(error: Error): void
 }
@@ -64,6 +67,11 @@ export class TrackBuffer {
     buffer.addEventListener('updateend', () => {
       this.pump()
       if (!this.#dead) handler.onUpdate()
+    })
+    buffer.addEventListener('bufferedchange', (event: Event & BufferedChange) => {
+      const { removedRanges } = event
+      if (!this.#dead && removedRanges !== undefined && removedRanges.length > 0)
+        handler.onRemoved(removedRanges)
     })
   }
 
