@@ -58,6 +58,9 @@ export const text = {
     soundOnly: 'Sound only',
     fullScreen: 'Full screen',
     leaveFullScreen: 'Leave full screen',
+    pictureInPicture: 'Small window',
+    leavePictureInPicture: 'Back here',
+    isInPicture: 'The picture is in a window of its own.',
     figures: 'Figures',
   },
   controls: {

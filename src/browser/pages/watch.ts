@@ -4,9 +4,12 @@ import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
 import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { ControlBar } from './control-bar.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
+import { FullScreen } from './full-screen.ts'
 import { LagChart } from './lag-chart.ts'
 import { observe } from './observed.ts'
 import { Overlay } from './overlay.ts'
+import { PictureInPicture } from './picture-in-picture.ts'
+import { Poster } from './poster.ts'
 import './style.css'
 
 const words = text.watch
@@ -31,16 +34,24 @@ function show(id: BroadcastId): void {
   const lag = element('span', { class: 'lag' })
   const notice = element('p', { class: 'notice', 'aria-hidden': 'true' })
   const sound = button('', 'plain', toggleSound)
-  const full = button(words.fullScreen, 'plain', toggleFullScreen)
   const overlay = new Overlay()
+  const poster = new Poster()
+  const tools = element('div', { class: 'tools' }, sound)
   const stage = element(
     'div',
     { class: 'stage large' },
+    poster.root,
     overlay.root,
     notice,
     element('div', { class: 'corner' }, state.badge, lag),
-    element('div', { class: 'tools' }, sound, full),
+    tools,
   )
+  const full = new FullScreen(stage, goOn)
+  const small = new PictureInPicture(stage, () => {
+    changed()
+    goOn()
+  })
+  tools.append(small.button, full.button)
   const heading = element('h1', {}, id)
   const figures = new Figures([
     names.lag,
@@ -85,20 +96,20 @@ function show(id: BroadcastId): void {
     const presses = event.target instanceof Element && event.target.matches('button, summary, a')
     const isPress = presses && (event.key === ' ' || event.key === 'Enter')
     const isOurs = !isTyping && !isPress && !event.ctrlKey && !event.metaKey && !event.altKey
-    if (isOurs && controls.key(event)) event.preventDefault()
+    if (isOurs && (controls.key(event) || key(event))) event.preventDefault()
   })
   observe({ player: () => player })
+  // Buttons of small windows, headsets and lock screens.
+  navigator.mediaSession?.setActionHandler('play', () => player.play())
+  navigator.mediaSession?.setActionHandler('pause', () => player.pause())
   addEventListener('pagehide', () => player.stop())
   // A page that comes back from the browser's memory was stopped when it was left.
   addEventListener('pageshow', event => {
     if (event.persisted) location.reload()
   })
-  document.addEventListener('fullscreenchange', () => {
-    setText(full, document.fullscreenElement === null ? words.fullScreen : words.leaveFullScreen)
-  })
-  full.hidden = document.fullscreenEnabled !== true
   setInterval(measure, 250)
   player.start()
+  poster.load(id)
   changed()
 
   function changed(): void {
@@ -109,9 +120,11 @@ function show(id: BroadcastId): void {
     document.title = words.title(name)
     document.body.dataset.state = kind
     const plays = kind === 'live' || kind === 'replaying' || kind === 'paused'
-    const { codecs, audio } = player.figures
+    const { codecs, audio, firstPaintAt } = player.figures
+    if (firstPaintAt !== undefined) poster.leave()
     const soundOnly = codecs.length === 1 && audio.playing
-    setText(notice, plays ? (soundOnly ? words.soundOnly : '') : playerWords(player.state).sentence)
+    const note = small.isAway ? words.isInPicture : soundOnly ? words.soundOnly : ''
+    setText(notice, plays ? note : playerWords(player.state).sentence)
     setText(sound, soundWords[player.sound])
     sound.hidden = player.sound === 'none'
     sound.dataset.blocked = String(player.sound === 'blocked')
@@ -121,14 +134,23 @@ function show(id: BroadcastId): void {
     player.setSound(player.sound === 'heard' ? 'off' : 'heard')
   }
 
-  function toggleFullScreen(): void {
-    const done = document.fullscreenElement === null ? stage.requestFullscreen() : document.exitFullscreen()
-    done.catch(() => {})
+  function key({ key, repeat }: KeyboardEvent): boolean {
+    if (key !== 'f' && key !== 'i') return false
+    if (!repeat) (key === 'f' ? full : small).toggle()
+    return true
+  }
+
+  /** What the controls of a window of the system's have stopped goes on, unless it is to stand still. */
+  function goOn(): void {
+    const video = stage.querySelector<HTMLVideoElement>('video[data-player]')
+    if (!player.isPaused && video?.paused === true) video.play().catch(() => {})
   }
 
   function measure(): void {
     const seen = player.figures
     controls.refresh(seen)
+    full.refresh()
+    small.refresh(seen.painted > 0)
     overlay.follow(seen.mediaTime)
     overlay.fit(seen.size)
     const age = seen.lagMs === undefined ? undefined : lagWords(seen.lagMs)

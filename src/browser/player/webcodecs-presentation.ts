@@ -16,6 +16,7 @@ import type {
   PresentationHandler,
   PresentationOptions,
 } from './presentation.ts'
+import { Refresh } from './refresh.ts'
 import { SoundLane } from './sound-lane.ts'
 import { Timeline, type TimelineMode } from './timeline.ts'
 
@@ -41,12 +42,10 @@ export const playbackLimits = {
   follow: 50,
 } as const
 
-/** No refresh is asked for any more. */
-const stopped = -1
-
 export class WebCodecsPresentation implements Presentation {
   readonly #feed = new Feed(() => this.#timeline.mode === 'live')
   readonly #canvas: PictureCanvas
+  readonly #refresh: Refresh
   readonly #handler: PresentationHandler
   readonly #sound: SoundLane
   readonly #queue = new PictureQueue<VideoFrame & { readonly timestamp: Micros }>()
@@ -67,13 +66,12 @@ export class WebCodecsPresentation implements Presentation {
   #decoded = 0
   #late = 0
   #followedAt = 0
-  /** The refresh that is asked for, 0 for none, or `stopped`. */
-  #animation = 0
   /** Wall clock of the gateway at capture minus media time, milliseconds. */
   #capture: number | undefined
 
   constructor({ sound, label }: PresentationOptions, handler: PresentationHandler) {
     this.#canvas = new PictureCanvas(label)
+    this.#refresh = new Refresh(this.#canvas.element)
     this.#handler = handler
     this.#sound = new SoundLane(sound, {
       timeline: () => this.#timeline,
@@ -238,8 +236,7 @@ export class WebCodecsPresentation implements Presentation {
   }
 
   stop(): void {
-    cancelAnimationFrame(this.#animation)
-    this.#animation = stopped
+    this.#refresh.stop()
     this.#close()
     this.#feed.clear()
     this.#sound.stop()
@@ -250,7 +247,9 @@ export class WebCodecsPresentation implements Presentation {
     const now = performance.now()
     this.#timeline.advance(now)
     if (now - this.#followedAt > playbackLimits.follow) this.#follow(now)
-    if (document.hidden) this.#passOver(now)
+    if (this.#refresh.isHidden) this.#passOver(now)
+    // The window that was to be refreshed may be gone.
+    else if (this.#queue.length > 0) this.#animate()
     const segment = this.#feed.current
     if (segment === undefined) return
     this.#pumpPictures(segment, now)
@@ -392,7 +391,7 @@ export class WebCodecsPresentation implements Presentation {
    */
   #tells(): boolean {
     if (this.mode === 'live' || !this.#timeline.isSet) return true
-    return !document.hidden && (this.#feed.current?.pictures.length ?? 0) === 0
+    return !this.#refresh.isHidden && (this.#feed.current?.pictures.length ?? 0) === 0
   }
 
   /**
@@ -400,9 +399,7 @@ export class WebCodecsPresentation implements Presentation {
    * A replay is driven by refreshes; live, frames come by themselves.
    */
   #animate(): void {
-    if (this.#animation !== 0) return
-    this.#animation = requestAnimationFrame(() => {
-      this.#animation = 0
+    this.#refresh.ask(() => {
       this.pump()
       this.#paint()
       if (this.#queue.length > 0 || (this.mode === 'replay' && !this.#playedOut)) this.#animate()
