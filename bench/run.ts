@@ -7,6 +7,7 @@ const parts = {
   seek: './seek.ts',
   slow: './slow.ts',
   lag: './lag.ts',
+  network: './network.ts',
 } as const
 
 const wanted = process.argv.slice(2)

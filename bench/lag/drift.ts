@@ -1,7 +1,7 @@
 /** One subject for a long time: whether its lag grows, shrinks or stays. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { figuresOf, slope } from './figures.ts'
-import { missedBetween, publishesAsAsked, soundOf } from './measure.ts'
+import { missingBetween, publishesAsAsked, soundOf } from './measure.ts'
 import { loadBetween, processorTimes } from './processors.ts'
 import type { Stage } from './stage.ts'
 import type { Subject } from './subjects.ts'
@@ -18,7 +18,7 @@ export async function drift(stage: Stage, subject: Subject, seconds: number): Pr
     return `\n${subject.name}: not in these pages`
   const lines = [
     `\n${subject.name}, ${seconds} s\n`,
-    '| from, s | p50 | p99 | pictures/s | freezes | sound missed | by others |',
+    '| from, s | p50 | p99 | pictures/s | freezes | sound missing | by others |',
     '| --: | --: | --: | --: | --: | --: | --: |',
   ]
   const tell = (...cells: readonly unknown[]): void => {
@@ -38,7 +38,7 @@ export async function drift(stage: Stage, subject: Subject, seconds: number): Pr
     before = after
     const figures = figuresOf(looks, at)
     const heardNow = await soundOf(subject, view)
-    const missed = missedBetween(heard, heardNow)
+    const missing = missingBetween(heard, heardNow)
     heard = heardNow
     if (figures === undefined) {
       tell(from, 'no new picture', '', '', '', '', `${others} %`)
@@ -46,7 +46,7 @@ export async function drift(stage: Stage, subject: Subject, seconds: number): Pr
     }
     const { p50, p99, pictures, freezes } = figures
     points.push({ x: (from + length / 2) / 60, y: p50 })
-    const sound = missed === undefined ? '' : `${missed.toFixed(1)} ‰`
+    const sound = missing === undefined ? '' : `${missing.toFixed(2)} %`
     tell(from, p50.toFixed(0), p99.toFixed(0), pictures.toFixed(1), freezes, sound, `${others} %`)
   }
   // The first window has the way to the edge in it.

@@ -22,10 +22,11 @@ export interface Looks {
   readonly surface?: { readonly element: string; readonly width: number; readonly height: number }
 }
 
-/** Since the page began to play it, samples: those that came in time, and those that were made up or left silent. */
+/** Samples of sound since the beginning. */
 export interface Sound {
   readonly played: number
-  readonly missed: number
+  /** Silence, or made up, for want of what should have come. */
+  readonly missing: number
 }
 
 export interface Peer {
@@ -36,8 +37,8 @@ export interface Peer {
   accept(answer: string): Promise<void>
   /** What codec it sends or receives pictures in. */
   codec(): Promise<string>
-  /** What it has played so far. */
-  sound(): Promise<Sound>
+  /** Of what it receives; undefined where no sound comes. */
+  sound(): Promise<Sound | undefined>
   /** Idempotent. */
   close(): void
 }

@@ -11,15 +11,22 @@ export interface Measured extends Figures {
   /** From connecting to the first picture, milliseconds; of a camera on its own screen there is none. */
   readonly join?: number
   readonly misread: number
-  /** Share of the sound that did not come in time, of a thousand; undefined where none is played. */
-  readonly missed?: number
+  /** Percent of the sound that was silence, or made up, for want of it; undefined where none is played. */
+  readonly missing?: number
   readonly load: Load
   /** How far the viewer's clock is from this process's at least, milliseconds. */
   readonly clockOffset: number
   /** Milliseconds that one look took on average. */
   readonly look: number
   readonly size: string
+  /** What else was to be counted meanwhile, by name. */
+  readonly besides?: Readonly<Record<string, number>>
 }
+
+/** Counts something beside the looks, from its call until what it gives is called. */
+export type Beside = (stage: Stage, view: View) => Promise<() => Promise<Readonly<Record<string, number>>>>
+
+type MeasureSettings = Pick<LagSettings, 'seconds' | 'warmUp' | 'tries'>
 
 export type Outcome =
   | { readonly kind: 'measured'; readonly figures: Measured }
@@ -34,10 +41,15 @@ const othersLimit = 10
 export const isCalm = ({ load }: Measured): boolean => (load.others ?? 0) <= othersLimit
 
 /** Which try counts is decided by what others did, never by what came out. */
-export async function measure(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
+export async function measure(
+  stage: Stage,
+  subject: Subject,
+  settings: MeasureSettings,
+  beside?: Beside,
+): Promise<Outcome> {
   let best: Outcome | undefined
   for (let i = 0; i < settings.tries; i++) {
-    const outcome = await measureOnce(stage, subject, settings)
+    const outcome = await measureOnce(stage, subject, settings, beside)
     if (outcome.kind !== 'measured') return best ?? outcome
     if (best?.kind !== 'measured' || othersIn(outcome) < othersIn(best)) best = outcome
     if (isCalm(outcome.figures)) break
@@ -47,7 +59,12 @@ export async function measure(stage: Stage, subject: Subject, settings: LagSetti
 
 const othersIn = (outcome: { readonly figures: Measured }): number => outcome.figures.load.others ?? 0
 
-async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings): Promise<Outcome> {
+async function measureOnce(
+  stage: Stage,
+  subject: Subject,
+  settings: MeasureSettings,
+  beside: Beside | undefined,
+): Promise<Outcome> {
   try {
     if (!(await publishesAsAsked(stage, subject))) return { kind: 'absent' }
     await using view = await stage.view(subject.view, subject.watch)
@@ -56,15 +73,17 @@ async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings
     if (surface?.element !== subject.surface) return { kind: 'absent' }
     await sleep(settings.warmUp * 1000)
     const clockOffset = await view.page.clockOffset()
+    const end = await beside?.(stage, view)
     await view.page.take()
     const heard = await soundOf(subject, view)
     const before = processorTimes()
     await sleep(settings.seconds * 1000)
     const after = processorTimes()
     const { looks, at, misread, spent, surface: last } = await view.page.take()
+    const besides = await end?.()
     const figures = figuresOf(looks, at)
     if (figures === undefined) return { kind: 'failed', reason: await stillWords(view, misread) }
-    const missed = missedBetween(heard, await soundOf(subject, view))
+    const missing = missingBetween(heard, await soundOf(subject, view))
     const join = await joinOf(subject, view, firstAt)
     return {
       kind: 'measured',
@@ -72,11 +91,12 @@ async function measureOnce(stage: Stage, subject: Subject, settings: LagSettings
         ...figures,
         ...(join === undefined ? {} : { join }),
         misread,
-        ...(missed === undefined ? {} : { missed }),
+        ...(missing === undefined ? {} : { missing }),
         load: loadBetween(before, after),
         clockOffset,
         look: spent / (looks.length + misread),
         size: `${last?.width}x${last?.height}`,
+        ...(besides === undefined ? {} : { besides }),
       },
     }
   } catch (error) {
@@ -110,14 +130,14 @@ export async function soundOf({ view, watch }: Subject, { page }: View): Promise
   if (view === 'screen' || watch.endsWith(muted)) return undefined
   if (view === 'peer') return page.call(({ peer }) => peer.sound(), undefined)
   const { samplesPlayed = 0, starved = 0 } = (await page.state.read()).player?.audio ?? {}
-  return { played: samplesPlayed, missed: starved }
+  return { played: samplesPlayed, missing: starved }
 }
 
-/** @returns of a thousand samples */
-export function missedBetween(before: Sound | undefined, after: Sound | undefined): number | undefined {
+/** @returns percent of the samples in between */
+export function missingBetween(before: Sound | undefined, after: Sound | undefined): number | undefined {
   if (before === undefined || after === undefined) return undefined
-  const missed = after.missed - before.missed
-  return (1000 * missed) / Math.max(1, after.played - before.played + missed)
+  const missing = after.missing - before.missing
+  return (100 * missing) / Math.max(1, after.played - before.played + missing)
 }
 
 async function stillWords({ page }: View, misread: number): Promise<string> {

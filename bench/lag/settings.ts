@@ -20,7 +20,7 @@ export interface LagSettings {
   readonly only: RegExp | undefined
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
+export type Environment = Readonly<Record<string, string | undefined>>
 
 /** @throws Error that names the variable */
 export function readSettings(env: Environment): LagSettings {
@@ -39,13 +39,13 @@ export function readSettings(env: Environment): LagSettings {
   }
 }
 
-function number(env: Environment, name: string, otherwise: number, least: number): number {
+export function number(env: Environment, name: string, otherwise: number, least: number): number {
   const value = Number(env[name] || otherwise)
   if (!(value >= least && value <= 86_400)) throw new Error(`${name} takes a number from ${least}`)
   return value
 }
 
-function pattern(env: Environment, name: string): RegExp | undefined {
+export function pattern(env: Environment, name: string): RegExp | undefined {
   try {
     return env[name] ? new RegExp(env[name]) : undefined
   } catch (cause) {

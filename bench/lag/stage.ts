@@ -8,6 +8,8 @@ import { ProbedPage } from './probed-page.ts'
 
 export interface StageOptions {
   readonly browser: Browser
+  /** Where viewers' pages are, if not in the same one. */
+  readonly viewers?: Browser
   /** The bench's part of every page. */
   readonly script: string
   /** Of the gateway. */
@@ -15,6 +17,10 @@ export interface StageOptions {
   /** The studio's parameters besides `broadcast` and `autostart`. */
   readonly studio: string
   readonly broadcast: string
+  /** Of a peer connection's picture, `h264` or `vp8`. Without it the studio's. */
+  readonly codec?: string
+  /** Milliseconds that a peer connection has to come to the full size; after them it is measured as it is. */
+  readonly growth?: number
 }
 
 export interface View extends AsyncDisposable {
@@ -38,7 +44,7 @@ export class Stage implements AsyncDisposable {
   /** @returns once the studio is on air and shows its camera */
   static async open(options: StageOptions): Promise<Stage> {
     const path = `/static/index.html?broadcast=${options.broadcast}&autostart=1&${options.studio}`
-    const studio = await openPage(options, path, 'video:not([data-player])')
+    const studio = await openPage(options, options.browser, path, 'video:not([data-player])')
     try {
       await studio.state.until('on air', ({ publisher }) => publisher?.state === 'live')
       await studio.firstPicture()
@@ -49,30 +55,56 @@ export class Stage implements AsyncDisposable {
     return new Stage(options, studio)
   }
 
+  /** The same camera in a page that is not on air: for a peer connection that is to have the way to itself. */
+  static async openBare(options: StageOptions): Promise<Stage> {
+    return new Stage(options, await openPage(options, options.browser, peerPath))
+  }
+
   async view(kind: 'screen' | 'peer' | 'watch', parameters: string): Promise<View> {
     if (kind === 'peer') return this.#peer(parameters !== 'muted=1')
     const begun = wallClock()
     if (kind === 'screen') return { page: this.studio, begun, [Symbol.asyncDispose]: async () => {} }
-    const page = await openPage(this.#options, `/watch/${this.#options.broadcast}?${parameters}`)
+    const page = await openPage(
+      this.#options,
+      this.#viewers,
+      `/watch/${this.#options.broadcast}?${parameters}`,
+    )
     return { page, begun, [Symbol.asyncDispose]: () => page.page.context().close() }
+  }
+
+  /** What the studio sends its picture in. */
+  async codec(): Promise<string> {
+    const { publisher } = (await this.studio.state.read()) as {
+      readonly publisher?: { readonly codecs?: readonly string[] }
+    }
+    return publisher?.codecs?.some(name => name.startsWith('avc')) ? 'h264' : 'vp8'
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.studio.page.context().close()
   }
 
-  /** The studio's camera over a bare peer connection, in the studio's codec. */
+  async #grown(page: ProbedPage): Promise<void> {
+    const { growth } = this.#options
+    const grown = page.until('the full size', ({ surface }) => surface?.width === 640, growth)
+    if (growth === undefined) await grown
+    // A slow link may never let it.
+    else await grown.catch(() => {})
+  }
+
+  get #viewers(): Browser {
+    return this.#options.viewers ?? this.#options.browser
+  }
+
+  /** The studio's camera over a bare peer connection. */
   async #peer(sound: boolean): Promise<View> {
-    const page = await openPage(this.#options, peerPath)
+    const page = await openPage(this.#options, this.#viewers, peerPath)
     const close = async (): Promise<void> => {
       await this.studio.call(({ peer }) => peer.close(), undefined)
       await page.page.context().close()
     }
     try {
-      const { publisher } = (await this.studio.state.read()) as {
-        readonly publisher?: { readonly codecs?: readonly string[] }
-      }
-      const codec = publisher?.codecs?.some(name => name.startsWith('avc')) ? 'h264' : 'vp8'
+      const codec = this.#options.codec ?? (await this.codec())
       const begun = wallClock()
       const offer = await this.studio.call(({ peer }, [codec, sound]) => peer.offer(codec, sound), [
         codec,
@@ -81,7 +113,7 @@ export class Stage implements AsyncDisposable {
       const answer = await page.call(({ peer }, offer) => peer.answer(offer), offer)
       await this.studio.call(({ peer }, answer) => peer.accept(answer), answer)
       // It begins small while it finds out what the way carries.
-      await page.until('the full size', ({ surface }) => surface?.width === 640)
+      await this.#grown(page)
       return { page, begun, [Symbol.asyncDispose]: close }
     } catch (error) {
       await close()
@@ -91,7 +123,8 @@ export class Stage implements AsyncDisposable {
 }
 
 async function openPage(
-  { browser, http, script }: StageOptions,
+  { http, script }: StageOptions,
+  browser: Browser,
   path: string,
   selector = '[data-player]',
 ): Promise<ProbedPage> {

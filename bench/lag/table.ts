@@ -9,14 +9,14 @@ import { referenceOf, type Subject } from './subjects.ts'
 
 export type Results = ReadonlyMap<Subject, readonly Outcome[]>
 
-interface Column {
+export interface Column {
   readonly head: string
   readonly of: (figures: Measured) => number | undefined
   readonly digits?: number
   readonly unit?: string
 }
 
-const columns: readonly Column[] = [
+const lagColumns: readonly Column[] = [
   { head: 'first picture', of: ({ join }) => join },
   { head: 'p50', of: ({ p50 }) => p50 },
   { head: 'p95', of: ({ p95 }) => p95 },
@@ -28,29 +28,44 @@ const columns: readonly Column[] = [
   { head: 'freezes', of: ({ freezes }) => freezes },
   { head: 'longest gap', of: ({ gap }) => gap },
   { head: 'back', of: ({ back }) => back },
-  { head: 'sound missed', of: ({ missed }) => missed, digits: 1, unit: ' ‰' },
+  { head: 'sound missing', of: ({ missing }) => missing, digits: 2, unit: ' %' },
   { head: 'misread', of: ({ misread }) => misread },
   { head: 'machine busy', of: ({ load }) => load.busy, unit: ' %' },
   { head: 'by others', of: ({ load }) => load.others, unit: ' %' },
 ]
 
 export function table(results: Results): string {
-  const heads = ['', ...columns.map(({ head }) => head), 'rounds', 'p50 ÷ WebRTC']
-  const lines = [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '--:')))]
+  return markdown(headsOf(lagColumns), rowsOf(results, lagColumns))
+}
+
+export const headsOf = (columns: readonly Column[]): string[] => [
+  '',
+  ...columns.map(({ head }) => head),
+  'rounds',
+  'p50 ÷ WebRTC',
+]
+
+/** @param rows cells, the first of each a name */
+export function markdown(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [heads, heads.map((_, i) => (i === 0 ? '---' : '--:')), ...rows].map(row).join('\n')
+}
+
+export function rowsOf(results: Results, columns: readonly Column[]): string[][] {
+  const rows: string[][] = []
   for (const [subject, outcomes] of results) {
     const own = settle(outcomes)
     const name = own.calm || own.seen.length === 0 ? subject.name : `${subject.name} *`
     const values =
       own.seen.length === 0
-        ? missing(outcomes)
+        ? missing(outcomes, columns.length)
         : [
-            ...cells(own.seen),
+            ...cells(own.seen, columns),
             `${own.seen.length} of ${outcomes.length}`,
             ratio(own, settle(outcomesOf(results, referenceOf(subject)))),
           ]
-    lines.push(row([name, ...values]))
+    rows.push([name, ...values])
   }
-  return lines.join('\n')
+  return rows
 }
 
 /** What was seen of each subject, over the rounds that the table counts. */
@@ -80,16 +95,16 @@ function settle(outcomes: readonly Outcome[]): Settled {
   return calm.length > 0 ? { seen: calm, calm: true } : { seen: all, calm: false }
 }
 
-function cells(seen: readonly Measured[]): string[] {
-  return columns.map((column: Column) => {
+function cells(seen: readonly Measured[], columns: readonly Column[]): string[] {
+  return columns.map(column => {
     const known = seen.map(column.of).filter(value => value !== undefined)
     return known.length === 0 ? '' : median(known).toFixed(column.digits ?? 0) + (column.unit ?? '')
   })
 }
 
-function missing(outcomes: readonly Outcome[]): string[] {
+function missing(outcomes: readonly Outcome[], columns: number): string[] {
   const why = outcomes.some(({ kind }) => kind === 'failed') ? 'failed' : 'not in these pages'
-  return [why, ...columns.slice(1).map(() => ''), '', '']
+  return [why, ...Array<string>(columns + 1).fill('')]
 }
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`

@@ -22,6 +22,8 @@ export interface BrowserOptions {
   readonly autoplay?: boolean
   /** Further arguments of the program. */
   readonly args?: readonly string[]
+  /** What starts it, where it is not to be started as it is. */
+  readonly executable?: string
 }
 
 export const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -34,7 +36,7 @@ export const argumentsOf = ({ camera = true, autoplay = true, args = [] }: Brows
 ]
 
 export const launch = (options: BrowserOptions = {}): Promise<Browser> =>
-  chromium.launch({ executablePath, args: argumentsOf(options) })
+  chromium.launch({ executablePath: options.executable ?? executablePath, args: argumentsOf(options) })
 
 /** A page whose errors are collected: those it throws, and those it logs. */
 export interface WatchedPage {

@@ -53,11 +53,12 @@ export class BarePeer implements Peer {
     return String(stats.find(({ id }) => id === video?.codecId)?.mimeType ?? 'unknown')
   }
 
-  async sound(): Promise<Sound> {
+  async sound(): Promise<Sound | undefined> {
     const stats = await this.#stats()
-    const audio = stats.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio')
-    const missed = Number(audio?.concealedSamples ?? 0)
-    return { played: Number(audio?.totalSamplesReceived ?? 0) - missed, missed }
+    const sound = stats.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio')
+    if (sound === undefined) return undefined
+    const missing = Number(sound.concealedSamples ?? 0)
+    return { played: Number(sound.totalSamplesReceived ?? 0) - missing, missing }
   }
 
   close(): void {
@@ -65,8 +66,9 @@ export class BarePeer implements Peer {
     this.#connection = undefined
   }
 
-  async #stats(): Promise<readonly Record<string, unknown>[]> {
-    return [...((await this.#connection?.getStats())?.values() ?? [])] as Record<string, unknown>[]
+  async #stats(): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const report = await this.#connection?.getStats()
+    return [...(report?.values() ?? [])]
   }
 
   #open(): RTCPeerConnection {
