@@ -29,6 +29,7 @@ const groups: Readonly<Record<string, readonly Batch[]>> = {
         'log/kafka-faults.test.ts',
         'log/!(embedded).test.ts',
         'gateway/*.test.ts',
+        'bench/*.test.ts',
         'cli/*.test.ts',
         'container/*.test.ts',
         ...fast,

@@ -53,7 +53,7 @@ export function pattern(env: Environment, name: string): RegExp | undefined {
   }
 }
 
-const list = (text: string): string[] =>
+export const list = (text: string): string[] =>
   text
     .split(',')
     .map(each => each.trim())

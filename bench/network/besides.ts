@@ -6,10 +6,19 @@ import type { ProbedPage } from '../lag/probed-page.ts'
 import type { Links } from './links.ts'
 
 /** Names of what is counted. */
-export type Count = 'up' | 'down' | 'lost' | 'dropped' | 'missing' | 'late' | 'overflowed' | 'relay'
+export type Count =
+  | 'bitrate'
+  | 'up'
+  | 'down'
+  | 'lost'
+  | 'dropped'
+  | 'missing'
+  | 'late'
+  | 'overflowed'
+  | 'relay'
 
 export function besideLinks(links: Links): Beside {
-  return async (_stage, { page }) => {
+  return async ({ studio }, { page }) => {
     await links.report()
     const since = performance.now()
     const before = await soundOf(page)
@@ -21,6 +30,7 @@ export function besideLinks(links: Links): Beside {
       const sum = (name: 'lost' | 'dropped' | 'overflowed'): number =>
         directions.reduce((sum, each) => sum + each[name], 0)
       const missing = shareMissing(before, after)
+      const { publisher } = await studio.state.read()
       return {
         up: ((up?.bytes ?? 0) * 8) / 1000 / seconds,
         down: ((down?.bytes ?? 0) * 8) / 1000 / seconds,
@@ -30,6 +40,7 @@ export function besideLinks(links: Links): Beside {
         late: late.p99,
         relay: busy * 100,
         ...(missing === undefined ? {} : { missing }),
+        ...(publisher?.bitrate === undefined ? {} : { bitrate: publisher.bitrate / 1000 }),
       } satisfies Partial<Record<Count, number>>
     }
   }

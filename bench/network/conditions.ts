@@ -33,6 +33,7 @@ export const conditions: readonly Condition[] = [
   { name: '60 ms, 2 Mb/s', roundTrip: 60, rate: 2 * megabit },
   { name: '60 ms, 1 Mb/s', roundTrip: 60, rate: megabit },
   { name: '60 ms, viewer 1 Mb/s', roundTrip: 60, rate: megabit, slow: 'viewer' },
+  { name: '60 ms, viewer 0.5 Mb/s', roundTrip: 60, rate: megabit / 2, slow: 'viewer' },
 ]
 
 /** One direction of one link, as the relay takes it. */

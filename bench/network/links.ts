@@ -35,6 +35,9 @@ export interface LinksReport {
   readonly directions: readonly DirectionReport[]
 }
 
+/** Of the pages' machines, whose TCP nobody here chooses: what most systems have. */
+const pagesCongestion = 'cubic'
+
 const run = promisify(execFile)
 
 export class Links implements AsyncDisposable {
@@ -55,8 +58,11 @@ export class Links implements AsyncDisposable {
     this.#answers = answers
   }
 
-  /** @param congestion what TCP goes by, at all ends: `cubic`, `bbr`, as the kernel has it */
-  static async open(congestion: string): Promise<Links> {
+  /**
+   * @param congestion what the middle's TCP goes by: `cubic`, `bbr`, as the kernel has it
+   * @param sysctls further settings of the middle's kernel
+   */
+  static async open(congestion: string, sysctls: readonly string[] = []): Promise<Links> {
     await using resources = new AsyncDisposableStack()
     const holders = new Map<End, number>()
     for (const end of ends) {
@@ -71,9 +77,12 @@ export class Links implements AsyncDisposable {
     await nextLine(answers, 'the relay')
     await ip('link', 'set', 'lo', 'up')
     await ip('address', 'add', `${middle}/32`, 'dev', 'lo')
-    await sysctl('net.ipv4.ip_forward=1', 'net.ipv4.tcp_no_metrics_save=1')
+    await run('sysctl', ['-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.tcp_no_metrics_save=1', ...sysctls])
     for (const [end, pid] of holders) await connect(end, pid, congestion)
-    return new Links(resources.move(), holders, relay, answers)
+    const links = new Links(resources.move(), holders, relay, answers)
+    // What came before the devices were up counts for nothing.
+    await links.report()
+    return links
   }
 
   /** @returns what a program is started by, to be at this end */
@@ -116,14 +125,12 @@ async function connect(end: End, pid: number, congestion: string): Promise<void>
   await inside('ip', 'link', 'set', 'lo', 'up')
   await inside('ip', 'address', 'add', far, 'peer', near, 'dev', 'eth0')
   await inside('ip', 'link', 'set', 'eth0', 'up')
-  await inside('ip', 'route', 'add', 'default', 'via', near, 'congctl', congestion)
+  await inside('ip', 'route', 'add', 'default', 'via', near, 'congctl', pagesCongestion)
 }
 
 const enter = (pid: number) => ['nsenter', `--net=/proc/${pid}/ns/net`] as const
 
 const ip = (...args: string[]): Promise<unknown> => run('ip', args)
-
-const sysctl = (...settings: string[]): Promise<unknown> => run('sysctl', ['-qw', ...settings])
 
 /** A program that ends when its input does. */
 function start(resources: AsyncDisposableStack, command: string, args: readonly string[]): ChildProcess {

@@ -18,19 +18,22 @@ import { type Checked, networkTable } from './table.ts'
 /** Milliseconds in which a peer connection comes to its full size, where the link lets it. */
 const growth = 8000
 
+process.once('disconnect', () => process.exit(1))
+process.channel?.unref()
+
 const settings = readSettings(process.env)
 const wanted = conditions.filter(({ name }) => settings.only?.test(name) ?? true)
 const chosen = choose(settings.subjects).filter(({ view }) => view !== 'screen')
 const script = await bundlePage()
 
 await using resources = new AsyncDisposableStack()
-const links = resources.use(await Links.open(settings.congestion))
+const links = resources.use(await Links.open(settings.congestion, settings.sysctls))
 const gateway = await startAtMiddle()
 const http = `http://${middle}:${gateway.port}`
 const browsers = await launchAtEnds(links, http, resources)
 const version = browsers.viewer.version()
 console.log(
-  `\n### ${settings.log} log, ${settings.congestion}, Chromium ${version}, ${availableParallelism()} cores, milliseconds`,
+  `\n### ${settings.log} log, ${[settings.congestion, ...settings.sysctls].join(', ')}, Chromium ${version}, ${availableParallelism()} cores, milliseconds`,
 )
 
 const results = new Map<Condition, Checked>()

@@ -1,5 +1,5 @@
 /** What a run can be told by the environment. */
-import { type Environment, logs, number, pattern } from '../lag/settings.ts'
+import { type Environment, list, logs, number, pattern } from '../lag/settings.ts'
 
 export interface NetworkSettings {
   /** Of one measurement, seconds. */
@@ -14,8 +14,10 @@ export interface NetworkSettings {
   readonly only: RegExp | undefined
   /** Which subjects, by their names. */
   readonly subjects: RegExp
-  /** What TCP goes by, at all ends. */
+  /** What the gateway's TCP goes by. */
   readonly congestion: string
+  /** Further settings of the kernel, at the gateway's side. */
+  readonly sysctls: readonly string[]
 }
 
 /** @throws Error that names the variable */
@@ -31,5 +33,6 @@ export function readSettings(env: Environment): NetworkSettings {
     only: pattern(env, 'NETWORK_ONLY'),
     subjects: pattern(env, 'NETWORK_SUBJECTS') ?? /^WebCodecs/,
     congestion: env.NETWORK_CONGESTION || 'cubic',
+    sysctls: list(env.NETWORK_SYSCTLS ?? ''),
   }
 }
