@@ -23,8 +23,11 @@ interface Moment {
   readonly skipped: number
 }
 
-/** A publisher with an encoder that does as it is told, sound beside it, and a queue in front of a narrow way. */
-function publish(control: RateControl, way: Way, seconds: number): Moment[] {
+/**
+ * A publisher with an encoder that does as it is told, sound beside it, and a queue in front of a narrow way.
+ * @param keyframe how many times as large as the others it is
+ */
+function publish(control: RateControl, way: Way, seconds: number, keyframe = 4): Moment[] {
   const queue: { readonly bytes: number; left: number; readonly isPicture: boolean; readonly at: number }[] =
     []
   const acks: { readonly at: number; readonly bytes: number; readonly sentAt: number }[] = []
@@ -35,8 +38,7 @@ function publish(control: RateControl, way: Way, seconds: number): Moment[] {
       const { bitrate, isFull } = control.pace
       if (isFull && queue.length + acks.length > 0) skipped += 1
       else {
-        // A keyframe is four times as large as the others.
-        const bytes = (bitrate / 8 / 30) * (pictures % 60 === 0 ? 3.8 : 0.95)
+        const bytes = ((bitrate / 8 / 30) * (pictures % 60 === 0 ? keyframe : 1) * 60) / (59 + keyframe)
         queue.push({ bytes, left: bytes, isPicture: true, at: now })
         pictures += 1
       }
@@ -109,6 +111,26 @@ describe('the rate of a publisher', () => {
     const late = moments.filter(({ age }) => age > 500).length / moments.length
     assert.ok(late < 0.08, `${(100 * late).toFixed(0)} % of the time over 500 ms`)
     assert.ok(meanBitrate(moments) > 250_000)
+  })
+
+  it('stays what it is where everything stops for a moment now and then, as for a lost packet', () => {
+    for (const stop of [150, 250, 400]) {
+      const capacity = (now: number): number => (now % 3000 < stop ? 0 : 20_000_000)
+      const moments = publish(new RateControl(most), { capacity, delay: () => 35 }, 30)
+      assert.ok(
+        moments.every(({ bitrate }) => bitrate === most),
+        `${moments.at(-1)?.bitrate} with ${stop} ms`,
+      )
+      assert.equal(moments.at(-1)?.skipped, 0)
+    }
+  })
+
+  it('does not fall for what large keyframes take of a way that has room for all', () => {
+    for (const narrow of [900_000, 600_000]) {
+      const way = { capacity: () => narrow, delay: () => 35 }
+      const moments = between(publish(new RateControl(most), way, 60, 8), 5, 60)
+      assert.ok(meanBitrate(moments) > 0.65 * narrow, `${meanBitrate(moments)} of ${narrow}`)
+    }
   })
 
   it('leaves no picture out, and makes none worse, where nothing is acknowledged for a while', () => {

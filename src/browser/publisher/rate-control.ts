@@ -13,7 +13,7 @@ export const rateLimits = {
   /** Beyond which pictures are left out, and back at which they are not. */
   full: 250,
   clear: 60,
-  /** Milliseconds over which what was acknowledged is counted; where that is too little to tell, and it was no longer ago. */
+  /** Milliseconds over which what came late is counted; where that is too little to tell, and it was no longer ago. */
   window: 500,
   longWindow: 2000,
   shortest: 100,
@@ -52,6 +52,7 @@ export class RateControl {
   #most: number
   #bitrate: number
   #isFull = false
+  /** Since the last one that was on time. */
   #samples: Sample[] = []
   /** The soonest acknowledgement of this half of the time, and of the one before, milliseconds. */
   #soonest = unseen
@@ -89,9 +90,12 @@ export class RateControl {
    * @param bytes of the pictures among them. @param age of the newest of them, milliseconds from its encoding
    */
   acknowledged(bytes: number, age: number, now: number): void {
-    this.#samples.push({ at: now, bytes })
-    if (this.#samples.length > rateLimits.samples) this.#samples.shift()
     const excess = age - this.#learn(age, now)
+    // Where nothing waits, what comes back is what was sent, and says nothing of what the way takes; nor does the time
+    // before the first that is late, in which a lost packet or a busy log may have stopped everything for a moment.
+    if (excess <= rateLimits.clear) this.#samples = []
+    else this.#samples.push({ at: now, bytes })
+    if (this.#samples.length > rateLimits.samples) this.#samples.shift()
     if (excess > rateLimits.late) this.#late(excess, now)
     else this.#onTime(excess, now)
   }
@@ -124,7 +128,7 @@ export class RateControl {
     this.#bitrate = Math.min(this.#most, this.#bitrate * rateLimits.step)
   }
 
-  /** Bits a second that were acknowledged of late; undefined where it was too little to tell. */
+  /** Bits a second that came while something waited; undefined where it was too little to tell. */
   #taken(now: number): number | undefined {
     const within = (span: number): Sample[] => this.#samples.filter(({ at }) => now - at <= span)
     const shortly = within(rateLimits.window)
