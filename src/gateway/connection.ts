@@ -11,6 +11,7 @@ import {
   type MessageOf,
   protocolVersion,
 } from '../wire/message.ts'
+import { Backlog } from './backlog.ts'
 import type { LimitedSocket } from './limited-socket.ts'
 
 export const connectionLimits = {
@@ -38,6 +39,7 @@ export class Connection {
   readonly #handler: ConnectionHandler
   readonly #cancelHello: () => void
   #cancelHeartbeat: () => void = () => {}
+  readonly #backlog = new Backlog()
   #alive = true
   #greeted = false
   #closed = false
@@ -74,6 +76,11 @@ export class Connection {
     return this.#socket.bufferedAmount
   }
 
+  /** How long the first of them has waited, milliseconds. */
+  get waited(): number {
+    return this.#backlog.age(this.buffered, this.#clock.monotonic())
+  }
+
   /** Takes messages as large as a frame from now on; until then none larger than JSON may be. */
   allowFrames(): void {
     this.#socket.allowFrames()
@@ -92,6 +99,7 @@ export class Connection {
   /** @param bytes an encoded message; borrowed until the network has taken them */
   sendBytes(bytes: Uint8Array): void {
     if (this.#closed) return
+    this.#backlog.add(bytes.byteLength, this.buffered, this.#clock.monotonic())
     this.#socket.send(bytes, { binary: true, compress: false })
     if (this.#socket.bufferedAmount > connectionLimits.buffered) this.#socket.terminate()
   }

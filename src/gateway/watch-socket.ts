@@ -32,6 +32,10 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
     return this.connection?.buffered ?? 0
   }
 
+  get waited(): number {
+    return this.connection?.waited ?? 0
+  }
+
   drained(size: number): Promise<void> {
     return this.connection?.drained(size) ?? Promise.resolve()
   }

@@ -93,6 +93,8 @@ export interface ViewerSink {
   sendAll(packets: readonly Packet[]): void
   /** Bytes that were sent and not yet taken by the network. */
   readonly buffered: number
+  /** How long the first of them has waited, milliseconds. */
+  readonly waited: number
   /** Resolves when `buffered` has fallen to the given size, or the connection is gone. */
   drained(size: number): Promise<void>
   /** Ends the connection; the viewer is told why. */

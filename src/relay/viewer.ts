@@ -16,6 +16,8 @@ import { type Accepted, RecordStream } from './stream.ts'
 export const viewerLimits = {
   /** Bytes that wait in a live viewer's connection before frames are skipped. */
   buffered: 4 * 1024 * 1024,
+  /** Milliseconds that the first of them has waited, likewise: a keyframe that comes now is shown sooner than they are. */
+  waited: 2000,
   /** Bytes that wait in a replaying viewer's connection before reading pauses. */
   replayBuffered: 512 * 1024,
   /** Media time that a replay runs ahead of what its viewer shows. */
@@ -142,7 +144,7 @@ export class Viewer {
 
   /** A record came live. @param catalog the newest one */
   deliver(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
-    const isFull = this.#sink.buffered > viewerLimits.buffered
+    const isFull = this.#isBehind(1)
     // Data is no reason to skip frames, and none is missing without it.
     if (isData(packet) && (isFull || this.#state.kind === 'skipping')) return
     if (this.#state.kind === 'live') {
@@ -272,7 +274,7 @@ export class Viewer {
       this.#state = { ...state, frames: state.frames + 1 }
       return
     }
-    if (this.#sink.buffered <= viewerLimits.buffered / 2) {
+    if (!this.#isBehind(1 / 2)) {
       if (state.frames > 0) this.#sendGap(state.frames)
       this.#state = { kind: 'live', from: accepted.record.offset }
       this.#synchronized = false
@@ -284,6 +286,12 @@ export class Viewer {
     } else {
       this.#state = { kind: 'skipping', frames: state.frames + 1, gops: state.gops + 1 }
     }
+  }
+
+  /** @param share of what may wait */
+  #isBehind(share: number): boolean {
+    const { buffered, waited } = this.#sink
+    return buffered > viewerLimits.buffered * share || waited > viewerLimits.waited * share
   }
 
   #break(packet: Packet): void {

@@ -29,6 +29,7 @@ export class TestPublisherSink implements PublisherSink {
 /** A viewer's connection that takes everything at once. */
 export class TestViewerSink implements ViewerSink {
   readonly buffered = 0
+  readonly waited = 0
   readonly events: ViewerEvent[] = []
   readonly places: Place[] = []
   state: BroadcastState | undefined

@@ -34,6 +34,7 @@ class ManualClock implements Clock {
 /** A connection whose network takes nothing until it is told to. */
 class StuckSink implements ViewerSink {
   buffered = 0
+  waited = 0
   readonly sent: Packet[] = []
   error: FramelogError | undefined
   begin(): void {}
@@ -178,6 +179,22 @@ describe('a viewer whose connection takes nothing', () => {
     assert.deepEqual(sink.sequences.slice(got), [60, 61, 62, 63, 64, 65, 66, 67, 68, 69])
     const gap = sink.sent.find(({ event }) => event.type === 'gap')?.event
     assert.equal(gap?.type === 'gap' && gap.frames, 60 - got)
+  })
+
+  it('is skipped as well where little waits, but for long, until that has gone', () => {
+    const [sink, writer] = [new StuckSink(), new Writer()]
+    const viewer = new Viewer(sink)
+    viewer.join([], 0 as Offset, undefined)
+    writer.deliver(viewer, 0, 10)
+    sink.waited = viewerLimits.waited
+    writer.deliver(viewer, 1, 10)
+    sink.waited += 1
+    for (let n = 2; n < 40; n++) writer.deliver(viewer, n, 10)
+    assert.equal(viewer.state, 'skipping')
+    assert.deepEqual(sink.sequences, [0, 1])
+    sink.waited = viewerLimits.waited / 2
+    for (let n = 40; n < 61; n++) writer.deliver(viewer, n, 10)
+    assert.deepEqual(sink.sequences, [0, 1, 60])
   })
 
   it('is told how much it lost before it is told of the end', () => {
