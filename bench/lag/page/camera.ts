@@ -6,7 +6,8 @@ import { clockBlocks, strip } from '../strip.ts'
 
 const width = 640
 const height = 360
-const interval = 1000 / 30
+const rate = 30
+const interval = 1000 / rate
 
 let opened: MediaStream | undefined
 
@@ -21,9 +22,16 @@ export function replaceCamera(): void {
   if (navigator.mediaDevices === undefined) return
   navigator.mediaDevices.getUserMedia = async ({ video = false, audio = false } = {}) =>
     new MediaStream([
-      ...(video === false ? [] : camera().getVideoTracks()).map(track => track.clone()),
+      ...(video === false ? [] : camera().getVideoTracks()).map(track => withRate(track.clone())),
       ...(audio === false ? [] : camera().getAudioTracks()).map(track => track.clone()),
     ])
+}
+
+/** A camera says what its rate is. A canvas may name the screen's, and then an encoder is told to expect twice the pictures. */
+function withRate(track: MediaStreamTrack): MediaStreamTrack {
+  const settings = track.getSettings.bind(track)
+  track.getSettings = () => ({ ...settings(), frameRate: rate })
+  return track
 }
 
 function openPicture(): MediaStream {
