@@ -25,7 +25,7 @@ const columns: readonly Column[] = [
   { head: 'pictures/s', of: ({ pictures }) => pictures, digits: 1 },
   { head: 'freezes', of: ({ freezes }) => freezes },
   { head: 'longest gap', of: ({ gap }) => gap },
-  { head: 'sound missing', of: count('missing'), digits: 1, unit: ' %' },
+  { head: 'sound missing', of: ({ missing }) => missing, digits: 1, unit: ' %' },
   { head: 'kb/s up', of: count('up') },
   { head: 'kb/s down', of: count('down') },
   { head: 'packets lost', of: count('lost') },

@@ -44,16 +44,18 @@ it('the table of the network bench has a row for each subject under each conditi
   const [condition] = conditions
   const [, peer, , player] = subjects
   assert.ok(condition && peer && player)
-  const seen = (p50: number, besides: Measured['besides'] & {}): Outcome => ({
+  const seen = (p50: number, besides: Measured['besides'] & {}, missing?: number): Outcome => ({
     kind: 'measured',
     figures: {
       ...{ p50, p95: p50, p99: p50, max: p50, settled: p50, fresh: p50 },
+      ages: [p50],
       ...{ pictures: 30, freezes: 0, gap: 40, back: 0, misread: 0 },
       ...{ clockOffset: 0, look: 0.2, size: '640x360', load: { busy: 50, others: 0 }, besides },
+      ...(missing === undefined ? {} : { missing }),
     },
   })
   const outcomes = new Map([
-    [peer, [seen(40, { up: 900, down: 800, missing: 1.25 })]],
+    [peer, [seen(40, { up: 900, down: 800 }, 1.25)]],
     [player, [seen(60, { up: 700, down: 600 })]],
   ])
   const lines = networkTable(new Map([[condition, { check: 'as wanted', outcomes }]])).split('\n')
