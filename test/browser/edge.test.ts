@@ -67,6 +67,13 @@ describe('the edge', () => {
     assert.ok(Math.abs(worst(left) - edge.wanted) < 60)
   })
 
+  it('skips in the first moments only what is worth it', () => {
+    const some = play(new Edge(true, true), { left: edgeLimits.want.sound + 250, seconds: 10 })
+    const much = play(new Edge(true, true), { left: edgeLimits.want.sound + 450, seconds: 10 })
+    assert.equal(some.skipped, 0)
+    assert.ok(much.skipped > 200, String(much.skipped))
+  })
+
   it('only skips on an engine that stalls at every change of the rate', () => {
     const { left, skipped, rates } = play(new Edge(false, false), { left: 900, seconds: 20 })
     assert.ok(skipped > 500)

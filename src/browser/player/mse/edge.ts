@@ -27,10 +27,12 @@ export const edgeLimits = {
   /** Milliseconds of these moments. */
   first: 4000,
   /**
-   * Milliseconds left over past which it jumps: seconds of hurrying are worse than one skip. Less is no use: behind a skip
-   * Chromium takes 300 ms to begin, with sound, so that skips of 100 to 200 ms in the first moments left the lag at 350.
+   * Milliseconds left over past which it jumps: seconds of hurrying are worse than one skip. In the first moments nobody
+   * minds, but less than this is no use: behind a skip Chromium takes 300 ms to begin, with sound, so that skips of 100 to
+   * 200 ms left the lag at 350.
    */
   jump: 700,
+  jumpAtFirst: 300,
   /** The same on engines that stall at each change of the rate, and so only jump. */
   jumpOnly: 250,
   /** Milliseconds that a jump leaves over: it takes time itself, in which frames come or do not. */
@@ -109,7 +111,8 @@ export class Edge {
     const over = worst - this.wanted
     this.#begunAt ??= now
     const isFirst = now - this.#begunAt < edgeLimits.first
-    const limit = this.#canHurry ? edgeLimits.jump : edgeLimits.jumpOnly
+    const hurried = isFirst ? edgeLimits.jumpAtFirst : edgeLimits.jump
+    const limit = this.#canHurry ? hurried : edgeLimits.jumpOnly
     if (over > limit && now - this.#jumpedAt > edgeLimits.settle) {
       this.reset(now)
       this.#rate = 1
