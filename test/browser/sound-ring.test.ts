@@ -87,6 +87,29 @@ describe('the ring of sound', () => {
     assert.ok(room.ring.takePeak() > 0.49)
   })
 
+  it('waits for what is a little late, loses none of it, and makes up for it', () => {
+    const room = new Room()
+    room.feed(0.5)
+    // 15 ms of what is due are not there yet.
+    const late = 0.015
+    room.read(0.5 + late, time => time)
+    const { starved } = room.ring
+    assert.ok(starved > 0.013 * rate && starved < 0.018 * rate, String(starved))
+    room.feed(1.45)
+    const before = room.heard.length
+    room.read(1.4, time => 0.5 + late + time)
+    // It goes on where it had stopped, from silence, and as much faster as can be.
+    const next = room.heard.slice(before, before + 960).map((value, i) => {
+      return Math.abs(value - tone(0.5 + (i * (1 + soundLimits.stretch)) / rate))
+    })
+    assert.ok(Math.max(...next.slice(240)) < 0.1, String(Math.max(...next.slice(240))))
+    assert.equal(room.ring.starved, starved)
+    assert.equal(room.ring.jumps, 0)
+    assert.ok(Math.abs(room.ring.skew) < soundLimits.fine + 0.001, String(room.ring.skew))
+    const steps = room.heard.slice(1).map((value, i) => Math.abs(value - (room.heard[i] ?? 0)))
+    assert.ok(Math.max(...steps) < 0.04, 'no click')
+  })
+
   it('plays a gap between blocks as silence of its length', () => {
     const ring = new SoundRing(rate, 1)
     const loud = new Float32Array(packet).fill(0.5)

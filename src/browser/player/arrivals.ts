@@ -5,17 +5,24 @@ export const arrivalLimits = {
   samples: 512,
   /** A frame this much later than the earliest is a stall, not jitter: it is shown late, and nobody waits for it. */
   stall: 250,
-  /** Share of the frames that shall be in time. */
-  share: 0.96,
+  /** Share of the frames that shall be in time: a picture that is late is seen late, but sound that is late is a hole. */
+  share: { video: 0.9, audio: 0.96 },
 } as const
 
+export type Lane = 'video' | 'audio'
+
 export class Arrivals {
+  readonly #share: number
   /** A ring: `lateness` in milliseconds, local minus media time; `at` when it was seen. */
   readonly #lateness = new Float64Array(arrivalLimits.samples)
   readonly #at = new Float64Array(arrivalLimits.samples)
   #next = 0
   #length = 0
   #newest: number | undefined
+
+  constructor(lane: Lane) {
+    this.#share = arrivalLimits.share[lane]
+  }
 
   add(lateness: number, now: number): void {
     this.#lateness[this.#next] = lateness
@@ -46,7 +53,7 @@ export class Arrivals {
     if (smallest === undefined) return undefined
     const kept = [...this.#recent(now)].filter(lateness => lateness <= smallest + arrivalLimits.stall)
     kept.sort((a, b) => a - b)
-    return kept[Math.ceil(arrivalLimits.share * kept.length) - 1] ?? smallest
+    return kept[Math.ceil(this.#share * kept.length) - 1] ?? smallest
   }
 
   *#recent(now: number): Generator<number> {

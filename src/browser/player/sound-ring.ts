@@ -1,6 +1,7 @@
 /**
  * Samples that wait in the audio thread, addressed by media time. Reading follows the timeline: a little off, it
- * plays up to 2 % faster or slower; far off, it jumps. Without samples it gives silence and the timeline goes on.
+ * plays up to 2 % faster or slower; far off, it jumps. Without samples it gives silence; what is a little late is waited for and
+ * played late, and the rest of it faster, so that nothing is lost. For more the timeline does not wait.
  * Pure: the worklet around it tells the media time that is due.
  */
 export const soundLimits = {
@@ -17,6 +18,9 @@ export const soundLimits = {
   jump: 0.15,
   /** Seconds in which a small difference is made up for. */
   horizon: 0.5,
+  /** Seconds that reading waits for samples, and seconds in which sound fades out before silence and in behind it. */
+  wait: 0.02,
+  fade: 0.004,
 } as const
 
 export class SoundRing {
@@ -35,6 +39,11 @@ export class SoundRing {
   #starved = 0
   #skew = 0
   #peak = 0
+  /** Samples for which reading has waited since it ran dry. */
+  #waited = 0
+  /** From silence, 0, to what is read, 1; and the newest sample of each channel, which fades out. */
+  #level = 1
+  readonly #last: number[] = []
 
   /** @param rate samples a second of what is written */
   constructor(rate: number, channels: number) {
@@ -110,26 +119,41 @@ export class SoundRing {
       return
     }
     const due = (time - this.#anchor) * this.#rate
-    const step = this.#step(due) * (this.#rate / rate)
+    const ratio = this.#rate / rate
+    const step = this.#step(due) * ratio
+    const fade = 1 / (soundLimits.fade * rate)
     let at = this.#at ?? due
     let played = 0
-    for (let i = 0; i < length; i++, at += step) {
+    for (let i = 0; i < length; i++) {
       // Interpolation looks one sample back and two ahead.
       const there = at >= this.#first + 1 && at + 2 < this.#end
-      if (there) played += 1
+      this.#level = there ? Math.min(1, this.#level + fade) : Math.max(0, this.#level - fade)
+      if (there) {
+        played += 1
+        this.#waited = 0
+      }
       for (let channel = 0; channel < out.length; channel++) {
         const plane = out[channel]
         const source = this.#planes[Math.min(channel, this.#planes.length - 1)]
         if (plane === undefined || source === undefined) continue
-        const value = there ? this.#sample(source, at) : 0
+        if (there) this.#last[channel] = this.#sample(source, at)
+        const value = this.#level === 0 ? 0 : this.#level * (this.#last[channel] ?? 0)
         plane[i] = value
         if (value > this.#peak) this.#peak = value
         else if (-value > this.#peak) this.#peak = -value
       }
+      if (there || !this.#waits(at)) at += step
+      // It has waited for nothing: what comes next is played in its time.
+      else if (++this.#waited > soundLimits.wait * rate) at = due + (i + 1) * ratio
     }
     this.#at = at
     this.#played += played
     this.#starved += length - played
+  }
+
+  /** Whether what is due may still come. */
+  #waits(at: number): boolean {
+    return at + 2 >= this.#end && this.#waited <= soundLimits.wait * this.#rate
   }
 
   /** How many samples to go on with each one played. */

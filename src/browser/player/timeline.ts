@@ -5,16 +5,18 @@
  * No clock of its own: every call says what time it is, in milliseconds of the page's clock.
  */
 import { type Micros, micros } from '../../units.ts'
-import { Arrivals } from './arrivals.ts'
+import { Arrivals, type Lane } from './arrivals.ts'
 import { lipSync } from './lip-sync.ts'
 
 export type TimelineMode = 'live' | 'replay'
-export type Lane = 'video' | 'audio'
 
 export const timelineLimits = {
-  /** Milliseconds added to what frames need, at first and then. */
+  /**
+   * Milliseconds added to what frames need, at first and then. A picture that is late by less than half a refresh is as often
+   * as not seen with the same refresh.
+   */
   firstMargin: { video: 40, audio: 50 },
-  margin: { video: 4, audio: 8 },
+  margin: { video: -4, audio: 8 },
   /** Milliseconds from the first frame in which the delay is found out rather than followed. */
   settling: 700,
   /** Milliseconds between two looks at what frames need. */
@@ -35,7 +37,10 @@ export class Timeline {
   #isPaused: boolean
   /** Media time at which it stands, milliseconds; undefined while it moves, or has not begun. */
   #stoodAt: number | undefined
-  readonly #arrivals: Readonly<Record<Lane, Arrivals>> = { video: new Arrivals(), audio: new Arrivals() }
+  readonly #arrivals: Readonly<Record<Lane, Arrivals>> = {
+    video: new Arrivals('video'),
+    audio: new Arrivals('audio'),
+  }
   #delay: number | undefined
   #soundDelay: number | undefined
   #wanted: { delay: number; sound: number } | undefined
