@@ -20,7 +20,7 @@ export interface NewRecord {
 
 export interface LogRecord extends NewRecord {
   readonly offset: Offset
-  /** Owned by the receiver: it pins no larger buffer than itself for longer than the receiver keeps it. */
+  /** Owned by the receiver: for as long as that keeps it, it pins no buffer that is much larger than itself. */
   readonly value: Uint8Array
 }
 

@@ -193,6 +193,24 @@ describe('record batches', () => {
     assert.deepEqual(decode(rawBatch(0, 0, headers, 1), 0, 1).damaged, ['0-1'])
   })
 
+  it('give values that pin little beside themselves: a copy where others stand in the same answer', () => {
+    const large = 'x'.repeat(6000)
+    // An answer of its own, as the network gives it: with a few bytes before the batch.
+    const apart = (bytes: Buffer): Buffer => {
+      const answer = new Uint8Array(100 + bytes.byteLength)
+      answer.set(bytes, 100)
+      return Buffer.from(answer.buffer, 100)
+    }
+    const alone = decodeBatches(apart(batch(0, [large])), offset(0), 1).records
+    const together = decodeBatches(apart(batch(0, [large, large, 'small'])), offset(0), 3).records
+    for (const { value } of [...alone, ...together])
+      assert.ok(value.buffer.byteLength - value.byteLength <= 512, `${value.buffer.byteLength} bytes pinned`)
+    assert.deepEqual(
+      [...alone, ...together].map(({ value }) => Buffer.from(value).toString()),
+      [large, large, large, 'small'],
+    )
+  })
+
   it('may run ahead of the end that the broker tells', () => {
     assert.deepEqual(decode(Buffer.concat(three()), 0, 3), sound)
   })

@@ -5,7 +5,6 @@
  * Order: a topic has at most one batch under way, and a batch that failed in passing goes again before anything
  * newer of its topic. It may then be in the log twice.
  */
-import type { MessageRecord } from '@platformatic/kafka'
 import { FramelogError, toFramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
 import type { NewRecord, Topic } from '../log.ts'
@@ -16,7 +15,7 @@ import { answeredError, closedError, errorName, isOfConnection, isPassing } from
 import { type Call, Lane } from './lane.ts'
 import type { Address } from './options.ts'
 import type { Pacer } from './pacer.ts'
-import { encodeMessage, namesTopic, type ProduceResult } from './produce.ts'
+import { namesTopic, type ProduceResult } from './produce.ts'
 
 /** Bytes of values in a request over all its batches. */
 const requestBytes = 8 * 1024 * 1024
@@ -63,16 +62,12 @@ export class Appender {
     if (this.#cluster.isGone(topic)) return Promise.reject(notFound(topic))
     const refused = this.#refusing.get(topic.id)
     if (refused !== undefined) return Promise.reject(refused)
-    let messages: MessageRecord[]
-    try {
-      messages = records.map(encodeMessage)
-    } catch (error) {
-      return Promise.reject(toFramelogError(error, 'LOG_FAILED'))
-    }
+    if (!records.every(({ timestamp }) => Number.isSafeInteger(Math.round(timestamp))))
+      return Promise.reject(new FramelogError('LOG_FAILED', 'a record whose timestamp is none'))
     const bytes = records.reduce((sum, { value }) => sum + value.byteLength + recordOverhead, 0)
     const { promise, resolve, reject } = Promise.withResolvers<Offset>()
     const lane = this.#lanes.get(topic.id) ?? this.#addLane(topic)
-    const call: Call = { messages, bytes, since: performance.now(), resolve, reject }
+    const call: Call = { records, bytes, since: performance.now(), resolve, reject }
     const fits =
       lane.bytes + bytes <= this.#limits.perTopic && this.#waitingBytes + bytes <= this.#limits.overall
     if (!fits || !lane.push(call)) {
@@ -167,7 +162,7 @@ export class Appender {
     try {
       const batches = lanes.map(({ topic, batch }) => ({
         topic,
-        messages: batch.flatMap(({ messages }) => messages),
+        records: batch.flatMap(({ records }) => records),
       }))
       const link = this.#connections.link(leader, 'produce')
       const { results } = await link.request(produceApi, brokerTimeout, batches)

@@ -2,18 +2,17 @@
  * The appends of one topic that are not settled yet, in their order: the batch that is sent or has to go again, what
  * was too large in one piece, and what waits.
  */
-import type { MessageRecord } from '@platformatic/kafka'
 import { BoundedQueue } from '../../core/queue.ts'
 import type { FramelogError } from '../../errors.ts'
 import type { Offset } from '../../units.ts'
-import type { Topic } from '../log.ts'
+import type { NewRecord, Topic } from '../log.ts'
 
 /** Bytes of values in a batch; a single larger append goes alone. */
 const batchBytes = 512 * 1024
 const maxWaitingCalls = 100_000
 
 export interface Call {
-  readonly messages: readonly MessageRecord[]
+  readonly records: readonly NewRecord[]
   readonly bytes: number
   /** When it was made, milliseconds of performance.now(). */
   readonly since: number
@@ -82,7 +81,7 @@ export class Lane {
     for (const call of batch) {
       this.#bytes -= call.bytes
       call.resolve(at as Offset)
-      at += call.messages.length
+      at += call.records.length
     }
     return before - this.#bytes
   }

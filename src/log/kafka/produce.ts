@@ -2,12 +2,13 @@
  * Produce requests. Ours rather than the library's for the topic id that version 13 names instead of the name (KIP-516): a
  * topic that was deleted and made again under the same name is another one, and takes nothing that was meant for it.
  */
-import { createAPI, createRecordsBatch, type MessageRecord, type Reader, Writer } from '@platformatic/kafka'
+import { createAPI, type Reader, Writer } from '@platformatic/kafka'
 import type { NewRecord, Topic } from '../log.ts'
+import { encodeBatch } from './batch-writer.ts'
 
 export interface Batch {
   readonly topic: Topic
-  readonly messages: readonly MessageRecord[]
+  readonly records: readonly NewRecord[]
 }
 
 export interface ProduceAnswer {
@@ -31,17 +32,6 @@ const allReplicas = -1
 export const namesTopic = ({ topic }: ProduceResult, { id, name }: Topic): boolean =>
   topic === id || topic === name
 
-/** Borrows the value's bytes. */
-export const encodeMessage = (record: NewRecord): MessageRecord => ({
-  topic: '',
-  partition: 0,
-  key: Buffer.from(record.key),
-  value: Buffer.from(record.value.buffer, record.value.byteOffset, record.value.byteLength),
-  // A Map with a key object for each header keeps also names that come twice.
-  headers: new Map(record.headers.map(([name, text]) => [Buffer.from(name), Buffer.from(text, 'latin1')])),
-  timestamp: BigInt(Math.round(record.timestamp)),
-})
-
 const createRequest =
   (version: number) =>
   (timeout: number, batches: readonly Batch[]): Writer =>
@@ -49,14 +39,11 @@ const createRequest =
       .appendString(null)
       .appendInt16(allReplicas)
       .appendInt32(timeout)
-      .appendArray([...batches], (writer, { topic, messages }) => {
+      .appendArray([...batches], (writer, { topic, records }) => {
         if (version >= withTopicIds) writer.appendUUID(topic.id)
         else writer.appendString(topic.name)
-        writer.appendArray([messages], (w, each) => {
-          const records = createRecordsBatch([...each])
-          w.appendInt32(0)
-            .appendUnsignedVarInt(records.length + 1)
-            .appendFrom(records)
+        writer.appendArray([records], (w, each) => {
+          w.appendInt32(0).appendBytes(encodeBatch(each))
         })
       })
       .appendTaggedFields()

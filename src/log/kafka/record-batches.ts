@@ -2,9 +2,9 @@
  * Record batches as brokers send them (Kafka's message format v2), each checked against its checksum before anything in
  * it is believed. What is damaged becomes a span of offsets that a reader is told of, and reading goes on behind it.
  */
-import { crc32c } from '@platformatic/kafka'
 import type { Millis, Offset } from '../../units.ts'
 import type { Chunk, Damage, Header, LogRecord } from '../log.ts'
+import { checksumOf } from './checksum.ts'
 import { decompress } from './decompress.ts'
 
 export interface Decoded {
@@ -33,6 +33,8 @@ const maxDecompressed = 32 * 1024 * 1024
 /** A record may have 7 bytes and costs some hundred here. Twice what a gateway writes at most, at 128 bytes each. */
 const maxRecords = 128 * 1024
 const maxHeaders = 4 * maxRecords
+/** Bytes that a value may pin beyond itself: what stands beside a frame in an answer of its own is some 250. */
+const maxPinned = 512
 
 interface Batch {
   readonly first: number
@@ -48,7 +50,7 @@ interface Budget {
 
 /**
  * Drops what lies before `from` (a broker sends whole batches), control batches, and a last batch that was cut off.
- * Values are copies: the bytes given are those of a whole answer.
+ * Values are copies where the bytes given, those of a whole answer, are much more than one.
  *
  * A batch's length, base offset and last offset stand outside of its checksum or are read where that fails: they are
  * believed only as far as they fit between their neighbours and the topic's end.
@@ -159,7 +161,7 @@ function split(bytes: Buffer): { batches: Batch[]; isCutShort: boolean } {
 /** @returns undefined where the checksum is another. @throws where the records are laid out as they should not be */
 function readBatch({ first, bytes }: Batch, budget: Budget): LogRecord[] | undefined {
   if (bytes.readInt8(magicAt) !== magic) return undefined
-  if (bytes.readUInt32BE(checksumAt) !== crc32c(bytes.subarray(attributesAt))) return undefined
+  if (bytes.readUInt32BE(checksumAt) !== checksumOf(bytes.subarray(attributesAt))) return undefined
   const attributes = bytes.readInt16BE(attributesAt)
   if ((attributes & isControl) !== 0) return []
   const base = Number(bytes.readBigInt64BE(attributesAt + 6))
@@ -179,7 +181,7 @@ function readBatch({ first, bytes }: Batch, budget: Budget): LogRecord[] | undef
     const timestamp = stamp(cursor.varint())
     const offset = (first + cursor.varint()) as Offset
     const key = cursor.text('utf8')
-    const value = cursor.copy()
+    const value = cursor.owned()
     const headers: Header[] = []
     const headerCount = Math.max(cursor.varint(), 0)
     headersLeft -= headerCount
@@ -222,19 +224,30 @@ class Cursor {
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2
   }
 
-  /** @returns borrowed bytes; none where there is null */
-  bytes(): Buffer {
-    const length = Math.max(this.varint(), 0)
-    if (this.at + length > this.#bytes.byteLength) throw new RangeError('a record ends outside of its batch')
-    this.at += length
-    return this.#bytes.subarray(this.at - length, this.at)
-  }
-
+  /** A text is read where it stands: a frame has over twenty. */
   text(encoding: 'utf8' | 'latin1'): string {
-    return this.bytes().toString(encoding)
+    const from = this.#pass()
+    return this.#bytes.toString(encoding, from, this.at)
   }
 
-  copy(): Uint8Array {
-    return new Uint8Array(this.bytes())
+  /**
+   * What fills the answer that it came in is not copied: whoever keeps it keeps little more. Live, that is nearly every
+   * frame, and a copy of each is what brings the next garbage collection nearer.
+   */
+  owned(): Uint8Array {
+    const from = this.#pass()
+    const { buffer, byteOffset } = this.#bytes
+    const length = this.at - from
+    if (buffer.byteLength - length <= maxPinned) return new Uint8Array(buffer, byteOffset + from, length)
+    return new Uint8Array(this.#bytes.subarray(from, this.at))
+  }
+
+  /** Passes over bytes with their length before them, none where there is null. @returns where they begin */
+  #pass(): number {
+    const length = Math.max(this.varint(), 0)
+    const from = this.at
+    if (from + length > this.#bytes.byteLength) throw new RangeError('a record ends outside of its batch')
+    this.at = from + length
+    return from
   }
 }
