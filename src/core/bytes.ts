@@ -110,6 +110,12 @@ export class ByteWriter {
     return this
   }
 
+  /** Leaves bytes as they are, zero, for somebody else. */
+  skip(length: number): this {
+    this.#at += length
+    return this
+  }
+
   latin1(text: string): this {
     for (let i = 0; i < text.length; i++) this.#bytes[this.#at + i] = text.charCodeAt(i)
     this.#at += text.length

@@ -1,12 +1,11 @@
 /** The watch socket: what the relay sends a viewer becomes messages, encoded once for all viewers. */
 import { FramelogError } from '../errors.ts'
 import { addHops, type Hops } from '../media/hops.ts'
-import type { BroadcastState, Packet, Place, ViewerEvent, ViewerSink } from '../relay/packet.ts'
+import type { BroadcastState, Encoded, Packet, Place, ViewerEvent, ViewerSink } from '../relay/packet.ts'
 import type { Watching } from '../relay/relay.ts'
 import type { BroadcastId, Micros } from '../units.ts'
 import {
   encodeBundles,
-  encodeMessage,
   type KnownMessage,
   type Message,
   type MessageOf,
@@ -14,6 +13,7 @@ import {
 } from '../wire/message.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { tellElsewhere } from './elsewhere.ts'
+import { encodeFramed } from './framed.ts'
 import type { SocketContext } from './sockets.ts'
 
 export class WatchSocket implements ConnectionHandler, ViewerSink {
@@ -59,11 +59,11 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   send(packet: Packet): void {
-    this.connection?.sendBytes(this.#encoded(packet))
+    this.connection?.sendFramed(this.#encoded(packet).bytes)
   }
 
   sendAll(packets: readonly Packet[]): void {
-    const messages = packets.map(packet => this.#encoded(packet))
+    const messages = packets.map(packet => this.#encoded(packet).message)
     for (const bundle of encodeBundles(messages)) this.connection?.sendBytes(bundle)
   }
 
@@ -98,8 +98,8 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   /** Made once for all viewers of the broadcast: a frame's way ends with the first of them. */
-  #encoded(packet: Packet): Uint8Array {
-    packet.encoded ??= encodeMessage(toMessage(packet.event, this.#relayed(packet)))
+  #encoded(packet: Packet): Encoded {
+    packet.encoded ??= encodeFramed(toMessage(packet.event, this.#relayed(packet)))
     return packet.encoded
   }
 

@@ -45,6 +45,14 @@ export type ViewerEvent =
   | { readonly type: 'end'; readonly reason: string }
   | ({ readonly type: 'span' } & Span)
 
+/** An event as it goes out, made by whoever knows how. */
+export interface Encoded {
+  /** What goes to the network. */
+  readonly bytes: Uint8Array
+  /** The message in it: media and data are its end. */
+  readonly message: Uint8Array
+}
+
 /** Of a frame that was read as it came: its way so far, and when it was read, on the monotonic clock. */
 export interface Way {
   readonly hops: Hops
@@ -53,13 +61,27 @@ export interface Way {
 
 export class Packet {
   readonly event: ViewerEvent
-  /** The event as it goes out. Filled in by the first sink that needs it, read by all others. */
-  encoded: Uint8Array | undefined = undefined
+  #encoded: Encoded | undefined = undefined
   /** Filled in before it is delivered. */
   way: Way | undefined = undefined
 
   constructor(event: ViewerEvent) {
     this.event = event
+  }
+
+  /** Filled in by the first sink that needs it, read by all others. */
+  get encoded(): Encoded | undefined {
+    return this.#encoded
+  }
+
+  /** Media is a view of what goes out from then on: a GOP is in memory once. */
+  set encoded(encoded: Encoded) {
+    this.#encoded = encoded
+    const { event, size } = this
+    const { message } = encoded
+    const media: { data: Uint8Array } | undefined =
+      event.type === 'frame' ? event.frame : event.type === 'data' ? event : undefined
+    if (media !== undefined) media.data = message.subarray(message.byteLength - size)
   }
 
   /** Bytes of media and data that it holds. */

@@ -236,13 +236,13 @@ const namesByCode = new Map<number, TypeName>(
   Object.entries(types).map(([name, code]) => [code, name as TypeName]),
 )
 
-/** @returns owned bytes, ready to send */
-export function encodeMessage(message: KnownMessage): Uint8Array {
-  if (message.type === 'frame') return encodeFrame(message)
-  if (message.type === 'data') return encodeData(message)
+/** @param room bytes that are left free before the message. @returns owned bytes, ready to send */
+export function encodeMessage(message: KnownMessage, room = 0): Uint8Array {
+  if (message.type === 'frame') return encodeFrame(message, room)
+  if (message.type === 'data') return encodeData(message, room)
   const { type, ...body } = message
   const json = encodeText(JSON.stringify(body))
-  return new ByteWriter(1 + json.byteLength).u8(types[type]).bytes(json).finish()
+  return new ByteWriter(room + 1 + json.byteLength).skip(room).u8(types[type]).bytes(json).finish()
 }
 
 /**
@@ -283,7 +283,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
  *         [duration i64] [decode timestamp i64] [captured at i64] [offset i64, record's time i64]
  *         [which hops u8, each i32], data
  */
-function encodeFrame({ frame, relayed }: FrameMessage): Uint8Array {
+function encodeFrame({ frame, relayed }: FrameMessage, room: number): Uint8Array {
   const { track, duration, decodeTimestamp, capturedAt, hops, data } = frame
   let bits = frame.keyframe ? flags.keyframe : 0
   let length = 3 + track.length + 16 + data.byteLength
@@ -294,7 +294,8 @@ function encodeFrame({ frame, relayed }: FrameMessage): Uint8Array {
   const known = hops === undefined ? [] : hopNames.filter(name => hops[name] !== undefined)
   if (known.length > 0) [bits, length] = [bits | flags.hops, length + 1 + 4 * known.length]
 
-  const writer = new ByteWriter(length).u8(types.frame).u8(bits).u8(track.length).latin1(track)
+  const writer = new ByteWriter(room + length).skip(room)
+  writer.u8(types.frame).u8(bits).u8(track.length).latin1(track)
   writer.i64(frame.sequence).i64(frame.timestamp)
   if (duration !== undefined) writer.i64(duration)
   if (decodeTimestamp !== undefined) writer.i64(decodeTimestamp)
@@ -377,7 +378,7 @@ function decodeFrame(bytes: Uint8Array): FrameMessage {
  * data = type u8, flags u8, length of the track's name u8, the name, [session 8 bytes, timestamp i64] [duration i64]
  *        [offset i64, record's time i64], data
  */
-function encodeData({ record, relayed }: DataMessage): Uint8Array {
+function encodeData({ record, relayed }: DataMessage, room: number): Uint8Array {
   const { track, moment, duration, data } = record
   let bits = 0
   let length = 3 + track.length + data.byteLength
@@ -385,7 +386,8 @@ function encodeData({ record, relayed }: DataMessage): Uint8Array {
   if (duration !== undefined) [bits, length] = [bits | dataFlags.duration, length + 8]
   if (relayed !== undefined) [bits, length] = [bits | dataFlags.relayed, length + 16]
 
-  const writer = new ByteWriter(length).u8(types.data).u8(bits).u8(track.length).latin1(track)
+  const writer = new ByteWriter(room + length).skip(room)
+  writer.u8(types.data).u8(bits).u8(track.length).latin1(track)
   if (moment !== undefined) writer.latin1(moment.session).i64(moment.timestamp)
   if (duration !== undefined) writer.i64(duration)
   if (relayed !== undefined) writer.i64(relayed.offset).i64(relayed.time)
