@@ -112,6 +112,7 @@ export class Connection {
    */
   sendFramed(bytes: Uint8Array): void {
     if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return
+    this.#backlog.add(bytes.byteLength, this.buffered, this.#clock.monotonic())
     this.#stream.write(bytes)
     this.#checkBuffered()
   }
