@@ -114,7 +114,7 @@ export class WebCodecsSource implements FrameSource {
         this.#describe()
       },
       onFrame: frame => this.#takeFrame(frame),
-      onError: error => this.#failed(error),
+      onError: error => this.#pictureFailed(error),
     })
     if (this.#pace !== undefined) encoding.setBitrate(this.#pace.bitrate)
     return encoding
@@ -162,6 +162,18 @@ export class WebCodecsSource implements FrameSource {
     if (this.#zero === undefined) return
     if (this.#described) this.#handler.onFrame(frame, this.#zero + frame.timestamp / 1000)
     else if (this.#held.length < heldLimit) this.#held.push(frame)
+  }
+
+  /** Hardware can be taken away: another program wants it, or its driver begins anew. What remains goes on. */
+  #pictureFailed(error: DOMException): void {
+    const config = this.#videoConfig
+    if (config?.hardwareAcceleration !== 'prefer-hardware') {
+      this.#failed(error)
+      return
+    }
+    this.#videoConfig = { ...config, hardwareAcceleration: 'no-preference' }
+    this.#video?.close()
+    this.#video = this.#newVideoEncoding(this.#videoConfig)
   }
 
   #failed({ name, message }: DOMException): void {
