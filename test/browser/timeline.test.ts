@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import fc from 'fast-check'
 import { arrivalLimits } from '../../src/browser/player/arrivals.ts'
 import { lipSync } from '../../src/browser/player/lip-sync.ts'
 import { Timeline, timelineLimits } from '../../src/browser/player/timeline.ts'
@@ -138,6 +139,22 @@ describe('a live timeline', () => {
     assert.ok(Math.abs(delayOf(heard) - (50 + margin.audio + 45 - behind)) < 1, String(delayOf(heard)))
     assert.ok(Math.abs(heard.timeline.soundLag - behind) < 1, String(heard.timeline.soundLag))
     assert.ok(silent.timeline.soundLag > 50)
+  })
+
+  it('never lets sound be further behind than that, whatever comes late, and however late', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 600 }), { minLength: 5, maxLength: 40 }), late => {
+        const run = begin()
+        run.timeline.hear(30)
+        for (let i = 0; i < 40 * late.length; i++) {
+          run.timeline.ready('audio', at(run.media), run.media + 40 + (late[Math.floor(i / 40)] ?? 0))
+          play(run, 1 / 30, j => 30 + (late[Math.floor((i + j) / 57)] ?? 0))
+          const { soundLag } = run.timeline
+          assert.ok(soundLag >= 0 && soundLag <= lipSync.behind + 0.001, `${soundLag} ms behind`)
+        }
+      }),
+      { numRuns: 100 },
+    )
   })
 
   it('plays sound with its picture where it takes no longer', () => {

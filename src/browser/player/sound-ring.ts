@@ -13,9 +13,9 @@ export const soundLimits = {
   overlap: 0.2,
   /** Greatest share by which playing is faster or slower. */
   stretch: 0.02,
-  /** Seconds off the timeline within which nothing is corrected, and past which reading jumps. */
+  /** Seconds off the timeline within which nothing is corrected, and past which reading jumps: that far off, lips tell. */
   fine: 0.002,
-  jump: 0.15,
+  jump: 0.08,
   /** Seconds in which a small difference is made up for. */
   horizon: 0.5,
   /** Seconds that reading waits for samples, and seconds in which sound fades out before silence and in behind it. */
@@ -165,6 +165,7 @@ export class SoundRing {
       this.#at = due
       this.#jumps += 1
       this.#skew = 0
+      this.#level = 0
       return 1
     }
     if (Math.abs(off) < soundLimits.fine) return 1

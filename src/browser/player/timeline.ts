@@ -176,7 +176,10 @@ export class Timeline {
     this.#delay = approach(this.#delay, this.#wanted.delay, perSecond * seconds)
     // Unheard sound is measured, and can be played no faster than any other.
     const sound = this.#soundDelay ?? this.#wanted.sound
-    this.#soundDelay = approach(sound, this.#wanted.sound, timelineLimits.rateWithSound * seconds)
+    const moved = approach(sound, this.#wanted.sound, timelineLimits.rateWithSound * seconds)
+    // Where one of the two jumps, the other goes with it.
+    const most = this.#delay + (this.#soundLead === undefined ? Number.POSITIVE_INFINITY : lipSync.behind)
+    this.#soundDelay = Math.min(most, Math.max(this.#delay, moved))
   }
 
   /** When a moment of media time is presented; undefined until a frame came. */
