@@ -36,7 +36,7 @@ const groups: Readonly<Record<string, readonly Batch[]>> = {
       ],
     },
     // What plays many odd broadcasts, or hides pages for long, is in the long form alone.
-    { concurrency: 1, patterns: ['e2e/!(media-source-odd|hidden).test.ts'] },
+    { concurrency: 1, patterns: ['e2e/!(media-source-odd|hidden|hidden-studio).test.ts'] },
   ],
   soak: [
     { concurrency: 1, patterns: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/!(kills).test.ts'] },

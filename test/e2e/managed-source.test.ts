@@ -29,7 +29,8 @@ const counted = (page: Page): Promise<{ made: number; appended: number }> =>
     return { made, appended }
   })
 
-describe('the MediaSource player on a managed source', { timeout: 120_000 }, () => {
+// Each in a window of its own; they mostly wait for what is played.
+describe('the MediaSource player on a managed source', { timeout: 120_000, concurrency: 3 }, () => {
   let gateway: RunningGateway
   let browser: Browser
   let length: number

@@ -21,7 +21,8 @@ const back = isSoak ? 60_000 : 10_000
 /** Short pauses. */
 const pauses = isSoak ? 20 : 3
 
-describe('a viewer’s controls', { timeout: 600_000 }, () => {
+// Each in a window of its own.
+describe('a viewer’s controls', { timeout: 600_000, concurrency: 2 }, () => {
   let gateway: RunningGateway
   let browser: Browser
   let stage: Stage
