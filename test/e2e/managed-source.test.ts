@@ -29,8 +29,7 @@ const counted = (page: Page): Promise<{ made: number; appended: number }> =>
     return { made, appended }
   })
 
-// Each in a window of its own; they mostly wait for what is played.
-describe('the MediaSource player on a managed source', { timeout: 120_000, concurrency: 3 }, () => {
+describe('the MediaSource player on a managed source', { timeout: 120_000 }, () => {
   let gateway: RunningGateway
   let browser: Browser
   let length: number
