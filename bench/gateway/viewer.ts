@@ -3,29 +3,32 @@ import { WebSocket } from 'ws'
 import {
   decodeMessage,
   encodeMessage,
-  type Message,
   type MessageOf,
   protocolVersion,
   subprotocol,
 } from '../../src/wire/message.ts'
 
-/** @returns once it has a frame. @param onFrame with the moment at which its message was there, of performance.now() */
-export function watch(
-  url: string,
-  onFrame: (message: MessageOf<'frame'>, at: number) => void,
-): Promise<void> {
+const frameType = 4
+
+/** @param at when the message was there, of performance.now() */
+export type OnFrame = (message: () => MessageOf<'frame'>, at: number) => void
+
+/** @returns once it has a frame */
+export function watch(url: string, onFrame: OnFrame): Promise<void> {
   const socket = new WebSocket(url, subprotocol, { perMessageDeflate: false })
   socket.binaryType = 'nodebuffer'
   return new Promise((resolve, reject) => {
-    const take = (message: Message, at: number): void => {
-      if (message.type === 'bundle') for (const part of message.parts) take(decodeMessage(part), at)
-      else if (message.type === 'error') reject(new Error(`${message.code}: ${message.message}`))
-      else if (message.type === 'frame') {
-        onFrame(message, at)
+    const take = (data: Uint8Array, at: number): void => {
+      if (data[0] === frameType) {
+        onFrame(() => decodeMessage(data) as MessageOf<'frame'>, at)
         resolve()
+        return
       }
+      const message = decodeMessage(data)
+      if (message.type === 'bundle') for (const part of message.parts) take(part, at)
+      else if (message.type === 'error') reject(new Error(`${message.code}: ${message.message}`))
     }
-    socket.on('message', (data: Buffer) => take(decodeMessage(data), performance.now()))
+    socket.on('message', (data: Buffer) => take(data, performance.now()))
     socket.on('error', reject)
     socket.on('open', () =>
       socket.send(encodeMessage({ type: 'hello', role: 'watch', version: protocolVersion, from: 'live' })),
