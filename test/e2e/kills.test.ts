@@ -3,6 +3,6 @@ import { describe } from 'node:test'
 import { testCuts, testKills } from '../support/kills-test.ts'
 
 describe('under a publisher and its viewers', () => {
-  testKills(3, 1)
+  testKills(2, 1)
   testCuts(1)
 })

@@ -94,25 +94,27 @@ describe('the MediaSource player on a managed source', { timeout: 120_000 }, () 
     const view = new PageState(page)
     await view.until('pictures', ({ player }) => (player?.painted ?? 0) > 10)
     await say(page, 'endstreaming')
-    const { appended } = await counted(page)
     const { player: before } = await view.read()
     await view.until(
       'three seconds',
       ({ player }) => (player?.mediaTime ?? 0) > (before?.mediaTime ?? 0) + 3_000_000,
     )
-    // What waited for a buffer that was busy still goes into it.
-    assert.ok((await counted(page)).appended - appended < 20_000, 'something was appended')
+    // A replay runs 10 s ahead: but for this, all 12 would be in by now.
+    const { appended } = await counted(page)
     await say(page, 'startstreaming')
     const { player } = await view.until('the end', ({ player }) => player?.state === 'ended')
+    const all = (await counted(page)).appended
+    assert.ok(appended < 0.95 * all, `${appended} of ${all} bytes were appended`)
     assert.ok((player?.painted ?? 0) > length * 0.9, `${player?.painted} of ${length} pictures`)
     assert.deepEqual([player?.lost, player?.errors, errors], [0, [], []])
     await page.close()
   })
 
-  for (const [what, from, to] of [
+  const evictions = [
     ['what is still to be played', 1, 4],
     ['all that there is', -100, 100],
-  ] as const) {
+  ] as const
+  for (const [what, from, to] of evictions.slice(0, process.env.SOAK === '1' ? 2 : 1)) {
     it(`plays a recording to its end, and all of it, where the browser throws away ${what}`, async () => {
       const { page, errors } = await watch('recorded')
       const view = new PageState(page)

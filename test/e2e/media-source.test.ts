@@ -162,7 +162,7 @@ describe('the MediaSource player', { timeout: 250_000 }, () => {
         '-i',
         'testsrc2=size=640x360:rate=30,noise=alls=40:allf=t',
         '-t',
-        '12',
+        '7',
         '-c:v',
         'libvpx',
         '-b:v',

@@ -17,12 +17,11 @@ import { type RunningGateway, startGateway } from '../support/gateway.ts'
 const isSoak = process.env.SOAK === '1'
 /** Milliseconds: how long it is paused, and how far it is rewound. */
 const still = isSoak ? 20_000 : 2500
-const back = isSoak ? 60_000 : 10_000
+const back = isSoak ? 60_000 : 6000
 /** Short pauses. */
 const pauses = isSoak ? 20 : 3
 
-// Each in a window of its own.
-describe('a viewer’s controls', { timeout: 600_000, concurrency: 2 }, () => {
+describe('a viewer’s controls', { timeout: 600_000 }, () => {
   let gateway: RunningGateway
   let browser: Browser
   let stage: Stage
