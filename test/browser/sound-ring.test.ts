@@ -110,6 +110,19 @@ describe('the ring of sound', () => {
     assert.ok(Math.max(...steps) < 0.04, 'no click')
   })
 
+  it('waits as long for samples of another rate as the sound card’s', () => {
+    const ring = new SoundRing(rate / 2, 1)
+    ring.write(0, [new Float32Array(rate / 4).fill(0.5)])
+    const out = new Float32Array(block)
+    // Dry from 0.5 s on, and nothing comes: what is due is given up after the wait, not before, and is on time then.
+    const dry = 0.5 + soundLimits.wait
+    let time = 0.4
+    for (; time < dry - 2 * (block / rate); time += block / rate) ring.read([out], time, rate)
+    assert.ok(ring.skew < -0.8 * (time - block / rate - 0.5), `${ring.skew} s behind: it waits still`)
+    for (; time < dry + 4 * (block / rate); time += block / rate) ring.read([out], time, rate)
+    assert.ok(Math.abs(ring.skew) < soundLimits.fine, `${ring.skew} s behind: it has given up`)
+  })
+
   it('plays a gap between blocks as silence of its length', () => {
     const ring = new SoundRing(rate, 1)
     const loud = new Float32Array(packet).fill(0.5)

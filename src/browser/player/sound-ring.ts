@@ -39,7 +39,7 @@ export class SoundRing {
   #starved = 0
   #skew = 0
   #peak = 0
-  /** Samples for which reading has waited since it ran dry. */
+  /** Samples of what is read for which it has waited since it ran dry. */
   #waited = 0
   /** From silence, 0, to what is read, 1; and the newest sample of each channel, which fades out. */
   #level = 1
@@ -122,6 +122,7 @@ export class SoundRing {
     const ratio = this.#rate / rate
     const step = this.#step(due) * ratio
     const fade = 1 / (soundLimits.fade * rate)
+    const wait = soundLimits.wait * rate
     let at = this.#at ?? due
     let played = 0
     for (let i = 0; i < length; i++) {
@@ -142,18 +143,15 @@ export class SoundRing {
         if (value > this.#peak) this.#peak = value
         else if (-value > this.#peak) this.#peak = -value
       }
-      if (there || !this.#waits(at)) at += step
+      // What is due may still come.
+      const waits = at + 2 >= this.#end && this.#waited <= wait
+      if (there || !waits) at += step
       // It has waited for nothing: what comes next is played in its time.
-      else if (++this.#waited > soundLimits.wait * rate) at = due + (i + 1) * ratio
+      else if (++this.#waited > wait) at = due + (i + 1) * ratio
     }
     this.#at = at
     this.#played += played
     this.#starved += length - played
-  }
-
-  /** Whether what is due may still come. */
-  #waits(at: number): boolean {
-    return at + 2 >= this.#end && this.#waited <= soundLimits.wait * this.#rate
   }
 
   /** How many samples to go on with each one played. */
