@@ -6,16 +6,7 @@
  * GATEWAY_ROUNDS, GATEWAY_SECONDS, GATEWAY_WARM_UP, GATEWAY_TRIES, GATEWAY_BROADCASTS (1,10), GATEWAY_VIEWERS (1, of each),
  * GATEWAY_BROKERS (1,3), GATEWAY_PROFILE (a folder for CPU profiles of the gateway).
  */
-import { availableParallelism } from 'node:os'
-import { measureCases } from './log/cases.ts'
+import { bench } from './log/cases.ts'
 import { readGatewaySettings } from './log/settings.ts'
-import { goals, table } from './log/table.ts'
 
-const settings = readGatewaySettings(process.env)
-const results = await measureCases(settings)
-const { rounds, seconds } = settings
-console.log(
-  `\n30 frames/s of 6 kB a broadcast, ${rounds} rounds of ${seconds} s, ${availableParallelism()} cores, milliseconds\n`,
-)
-console.log(table(results, settings))
-console.log(`\n${goals(results).join('\n') || 'No goal was measured in a calm round.'}`)
+await bench(readGatewaySettings(process.env))

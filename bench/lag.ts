@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { launch } from '../test/support/chromium.ts'
 import { type RunningGateway, startGateway } from '../test/support/gateway.ts'
-import { startBrokers, startKafka } from '../test/support/kafka.ts'
+import { startBrokersOf } from './lag/brokers.ts'
 import { bundlePage } from './lag/bundle.ts'
 import { drift } from './lag/drift.ts'
 import { measure, type Outcome, reasonOf } from './lag/measure.ts'
@@ -22,7 +22,6 @@ import { choose, chooseLong, type Subject, studios } from './lag/subjects.ts'
 import { curvesOf, table } from './lag/table.ts'
 import { measure as measureLog } from './log/measure.ts'
 import { makeTopics } from './log/topics.ts'
-import { warmBrokers } from './log/warm-up.ts'
 
 const settings = readSettings(process.env)
 const chosen = choose(settings.only)
@@ -43,16 +42,6 @@ for (const log of settings.logs) {
     await rounds(browser, gateway, log)
     if (brokers !== undefined) await tellBrokers(brokers)
   }
-}
-
-/** @returns where they are, once they are warm; undefined for a log that has none */
-async function startBrokersOf(log: LogName, resources: AsyncDisposableStack): Promise<string | undefined> {
-  if (log === 'embedded') return undefined
-  const { bootstrapServers } = resources.use(
-    log === 'kafka' ? await startKafka({ full: true }) : await startBrokers({ brokers: 3, full: true }),
-  )
-  await warmBrokers(['bare'], bootstrapServers)
-  return bootstrapServers
 }
 
 /** What the brokers themselves take for a frame of one broadcast: the bare client's produce to consume. */

@@ -12,7 +12,7 @@ import { film, type Plan } from '../log/camera.ts'
 import { Ledger } from '../log/ledger.ts'
 import { countsBetween } from '../log/requests.ts'
 import { connectionsByPort } from '../log/sockets.ts'
-import { frameBytes, patience, type Result, rate, type Task, tell } from '../log/task.ts'
+import { answer, frameBytes, patience, type Result, rate, type Task, tell } from '../log/task.ts'
 import { type Look, lookMark } from './look.ts'
 import { watch } from './viewer.ts'
 
@@ -20,16 +20,7 @@ const task = JSON.parse(process.argv[2] ?? '') as Task
 const data = new Uint8Array(frameBytes).map(() => Math.random() * 256)
 const prefix = `bench-gateway-${process.pid}-`
 
-try {
-  const result = await run()
-  await tell({ kind: 'result', result })
-} catch (error) {
-  await tell({
-    kind: 'failed',
-    reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  })
-}
-process.exit()
+await answer(run)
 
 async function run(): Promise<Result> {
   const gateway = await startGateway({

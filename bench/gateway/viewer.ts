@@ -6,9 +6,8 @@ import {
   type MessageOf,
   protocolVersion,
   subprotocol,
+  types,
 } from '../../src/wire/message.ts'
-
-const frameType = 4
 
 /** @param at when the message was there, of performance.now() */
 export type OnFrame = (message: () => MessageOf<'frame'>, at: number) => void
@@ -19,7 +18,7 @@ export function watch(url: string, onFrame: OnFrame): Promise<void> {
   socket.binaryType = 'nodebuffer'
   return new Promise((resolve, reject) => {
     const take = (data: Uint8Array, at: number): void => {
-      if (data[0] === frameType) {
+      if (data[0] === types.frame) {
         onFrame(() => decodeMessage(data) as MessageOf<'frame'>, at)
         resolve()
         return

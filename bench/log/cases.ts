@@ -1,18 +1,28 @@
 /** Measures each case of a run: its own brokers, warmed up, and the subjects in turn. */
-import { startBrokers, startKafka } from '../../test/support/kafka.ts'
+import { availableParallelism } from 'node:os'
 import { measure, type Outcome } from './measure.ts'
 import type { Case, LogSettings } from './settings.ts'
 import type { SubjectName } from './subject.ts'
-import { caseName, type Results } from './table.ts'
+import { caseName, goals, type Results, table } from './table.ts'
 import { makeTopics } from './topics.ts'
-import { warmBrokers } from './warm-up.ts'
+import { startWarmBrokers } from './warm-up.ts'
 
-export async function measureCases(settings: LogSettings): Promise<Results> {
+/** Measures, and prints the table and what was wanted. */
+export async function bench(settings: LogSettings): Promise<void> {
+  const results = await measureCases(settings)
+  const { rounds, seconds } = settings
+  const cores = availableParallelism()
+  console.log(
+    `\n30 frames/s of 6 kB a broadcast, ${rounds} rounds of ${seconds} s, ${cores} cores, milliseconds\n`,
+  )
+  console.log(table(results, settings))
+  console.log(`\n${goals(results).join('\n') || 'No goal was measured in a calm round.'}`)
+}
+
+async function measureCases(settings: LogSettings): Promise<Results> {
   const results = new Map<Case, Map<SubjectName, Outcome[]>>()
   for (const brokers of new Set(settings.cases.map(each => each.brokers))) {
-    await using kafka =
-      brokers === 1 ? await startKafka({ full: true }) : await startBrokers({ brokers, full: true })
-    await warmBrokers(settings.subjects, kafka.bootstrapServers)
+    await using kafka = await startWarmBrokers(brokers, settings.subjects)
     for (const its of settings.cases.filter(each => each.brokers === brokers))
       results.set(its, await measureCase(settings, its, kafka.bootstrapServers))
   }

@@ -12,7 +12,7 @@ import { openOurs } from './ours.ts'
 import { countsBetween, type RequestCounts, Requests } from './requests.ts'
 import { connectionsByPort } from './sockets.ts'
 import type { LogSubjectName, OpenSubject, Subject } from './subject.ts'
-import { frameBytes, patience, type Result, rate, type Task, tell } from './task.ts'
+import { answer, frameBytes, patience, type Result, rate, type Task, tell } from './task.ts'
 
 const opens: Readonly<Record<LogSubjectName, OpenSubject>> = {
   ours: openOurs,
@@ -35,7 +35,7 @@ const failure = Promise.withResolvers<never>()
 // It may come before anybody waits for it.
 failure.promise.catch(() => {})
 
-try {
+await answer(async () => {
   const subject = await opens[task.subject]({
     bootstrapServers: task.bootstrapServers,
     topics: task.topics,
@@ -47,14 +47,8 @@ try {
   })
   const result = await Promise.race([measure(subject), failure.promise])
   await Promise.race([subject[Symbol.asyncDispose](), sleep(5000)])
-  await tell({ kind: 'result', result })
-} catch (error) {
-  await tell({
-    kind: 'failed',
-    reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  })
-}
-process.exit()
+  return result
+})
 
 async function measure(subject: Subject): Promise<Result> {
   await firstRecords(subject)

@@ -43,3 +43,14 @@ export const patience = 60
 export function tell(told: Told): Promise<void> {
   return new Promise(done => process.send?.(told, undefined, undefined, () => done()))
 }
+
+/** Measures, tells the parent what it was, or what went wrong, and ends the process. */
+export async function answer(run: () => Promise<Result>): Promise<never> {
+  try {
+    await tell({ kind: 'result', result: await run() })
+  } catch (error) {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    await tell({ kind: 'failed', reason })
+  }
+  process.exit()
+}

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import type { Browser } from 'playwright-core'
 import { type RunningGateway, startGateway } from '../../test/support/gateway.ts'
-import { startBrokers, startKafka } from '../../test/support/kafka.ts'
+import { startBrokersOf } from '../lag/brokers.ts'
 import { bundlePage } from '../lag/bundle.ts'
 import { measure, type Outcome, reasonOf } from '../lag/measure.ts'
 import { Stage, type StageOptions } from '../lag/stage.ts'
@@ -56,14 +56,9 @@ for (let round = 1; round <= settings.rounds; round++) {
 console.log(`\n${networkTable(results)}`)
 
 async function startAtMiddle(): Promise<RunningGateway> {
-  const env = { LOG_LEVEL: 'warn', HTTP_HOST: '0.0.0.0' }
-  if (settings.log === 'embedded') return resources.use(await startGateway(env))
-  const kafka = resources.use(
-    settings.log === 'kafka'
-      ? await startKafka({ full: true })
-      : await startBrokers({ brokers: 3, full: true }),
-  )
-  return resources.use(await startGateway({ ...env, BOOTSTRAP_SERVERS: kafka.bootstrapServers }))
+  const brokers = await startBrokersOf(settings.log, resources)
+  const env = brokers === undefined ? {} : { BOOTSTRAP_SERVERS: brokers }
+  return resources.use(await startGateway({ LOG_LEVEL: 'warn', HTTP_HOST: '0.0.0.0', ...env }))
 }
 
 /** Ours beside one studio, then the references: those have the links to themselves, as ours has. */

@@ -26,7 +26,7 @@ export const messageLimits = {
   bundle: 1024 * 1024,
 } as const
 
-const types = {
+export const types = {
   hello: 1,
   welcome: 2,
   catalog: 3,

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { launch, open } from '../support/chromium.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
-import { PageState } from '../support/pages.ts'
+import { openOnAir } from '../support/pages.ts'
 
 interface Drawn {
   /** Media time of the picture on the page, and of the boxes over it, microseconds. */
@@ -34,13 +34,10 @@ const drawn = (page: Page, count: number): Promise<Drawn[]> =>
 describe('data beside the pictures', { timeout: 120_000 }, () => {
   let gateway: RunningGateway
   let browser: Browser
-  let studio: Page
   before(async () => {
     gateway = await startGateway({ LOG_LEVEL: 'warn' })
     browser = await launch()
-    const path = `${gateway.http}/static/index.html?broadcast=boxes&autostart=1&mode=webcodecs`
-    studio = (await open(browser, path)).page
-    await new PageState(studio).until('on air', ({ publisher }) => publisher?.state === 'live')
+    await openOnAir(browser, gateway.http, 'broadcast=boxes&mode=webcodecs')
   })
   after(async () => {
     await browser?.close()

@@ -7,7 +7,7 @@ import { publishRecording } from '../support/clients.ts'
 import { framesOf } from '../support/encoded.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
-import { PageState, pictures } from '../support/pages.ts'
+import { openOnAir, PageState, pictures } from '../support/pages.ts'
 import { managedSource } from '../support/scripts.ts'
 
 interface Managed {
@@ -45,8 +45,7 @@ describe('the MediaSource player on a managed source', { timeout: 120_000 }, () 
     )
     length = frames.filter(({ track }) => track === 'video').length
     await publishRecording(gateway.ws, 'recorded', { catalog: { version: 1, tracks }, frames })
-    const studio = await open(browser, `${gateway.http}/static/index.html?broadcast=camera&autostart=1`)
-    await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')
+    await openOnAir(browser, gateway.http, 'broadcast=camera')
   })
   after(async () => {
     await browser?.close()

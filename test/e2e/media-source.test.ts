@@ -11,7 +11,7 @@ import { framesOf } from '../support/encoded.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { freePort } from '../support/kafka-process.ts'
-import { PageState, pictures } from '../support/pages.ts'
+import { openOnAir, PageState, pictures } from '../support/pages.ts'
 import { countAppends } from '../support/scripts.ts'
 
 interface Video {
@@ -44,8 +44,7 @@ describe('the MediaSource player', { timeout: 250_000 }, () => {
     browser = await launch({
       args: ['--host-resolver-rules=MAP lan.test 127.0.0.1', '--mse-video-buffer-size-limit-mb=1'],
     })
-    studio = await open(browser, `${gateway.http}/static/index.html?broadcast=camera&autostart=1&player=mse`)
-    await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')
+    studio = await openOnAir(browser, gateway.http, 'broadcast=camera&player=mse')
   })
   after(async () => {
     await browser?.close()
@@ -205,8 +204,7 @@ describe('the MediaSource player without a gesture', { timeout: 120_000 }, () =>
     await using gateway = await startGateway({ LOG_LEVEL: 'warn' })
     const browser = await launch({ autoplay: false })
     try {
-      const studio = await open(browser, `${gateway.http}/static/index.html?broadcast=camera&autostart=1`)
-      await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')
+      await openOnAir(browser, gateway.http, 'broadcast=camera')
       const { page, errors } = await open(browser, 'about:blank')
       const session = await page.context().newCDPSession(page)
       await session.send('Page.navigate', { url: `${gateway.http}/watch/camera?player=mse` })

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { launch, open } from '../support/chromium.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
-import { PageState } from '../support/pages.ts'
+import { openOnAir, PageState } from '../support/pages.ts'
 
 /** Notes what sound cards the page asks for. @param stats what they tell of themselves */
 const notes = (stats: string): string => `
@@ -34,8 +34,7 @@ describe('the sound card', { timeout: 60_000 }, () => {
   before(async () => {
     gateway = await startGateway({ LOG_LEVEL: 'warn' })
     browser = await launch()
-    const studio = await open(browser, `${gateway.http}/static/index.html?broadcast=camera&autostart=1`)
-    await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')
+    await openOnAir(browser, gateway.http, 'broadcast=camera')
   })
   after(async () => {
     await browser?.close()

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Browser } from 'playwright-core'
 import { launch, open, type WatchedPage } from '../support/chromium.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
-import { PageState, pictures } from '../support/pages.ts'
+import { openOnAir, PageState, pictures } from '../support/pages.ts'
 import { launchTabs } from '../support/tabs.ts'
 
 /** What an iPhone has: nothing but a video element fills its screen, under a name of its own. */
@@ -20,8 +20,7 @@ let browser: Browser
 before(async () => {
   gateway = await startGateway({ LOG_LEVEL: 'warn' })
   browser = await launch()
-  const studio = await open(browser, `${gateway.http}/static/index.html?broadcast=camera&autostart=1`)
-  await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')
+  await openOnAir(browser, gateway.http, 'broadcast=camera')
 })
 after(async () => {
   await browser?.close()

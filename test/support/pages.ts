@@ -1,4 +1,6 @@
 /** What a page tells of itself on `window.framelog`, and what its canvas shows. */
+import type { Browser, BrowserContext } from 'playwright-core'
+import { open, type WatchedPage } from './chromium.ts'
 import type { Evaluates } from './engine.ts'
 
 export interface Telling {
@@ -87,6 +89,17 @@ export class PageState {
       )
     }
   }
+}
+
+/** Opens a studio. @param query of its address, without `autostart`. @returns once it is on air */
+export async function openOnAir(
+  where: Browser | BrowserContext,
+  http: string,
+  query: string,
+): Promise<WatchedPage> {
+  const studio = await open(where, `${http}/static/index.html?${query}&autostart=1`)
+  await new PageState(studio.page).until('on air', ({ publisher }) => publisher?.state === 'live')
+  return studio
 }
 
 /** Watches the player's picture until it has shown a number of different pictures. @returns how many it saw */

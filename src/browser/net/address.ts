@@ -6,6 +6,9 @@ export type Role = 'publish' | 'watch'
 /** Of a broadcast's socket, the same on all gateways. */
 export const socketPath = (id: BroadcastId, role: Role): string => `/api/v1/broadcasts/${id}/${role}`
 
+/** The newest small picture of a broadcast, or a placeholder. */
+export const thumbnailPath = (id: string): string => `/api/v1/broadcasts/${id}/thumbnail?placeholder=1`
+
 /** The access token of `#token=…`: a fragment never leaves the page, so it shows in no server's log. */
 export function tokenOf(page: URL): string | undefined {
   const token = new URLSearchParams(page.hash.slice(1)).get('token')

@@ -1,4 +1,5 @@
 /** `/`: what is on air, and what was. */
+import { thumbnailPath } from '../net/address.ts'
 import { spanWords, text } from '../text.ts'
 import { element, frame, setText } from './dom.ts'
 import './style.css'
@@ -106,7 +107,7 @@ function detail({ state, startedAt, updatedAt, viewers }: Listed, now: number): 
 
 /** Another address now and then, where what it shows changes. */
 const thumbnail = ({ id, state, updatedAt }: Listed, now: number): string =>
-  `/api/v1/broadcasts/${id}/thumbnail?placeholder=1&at=${state === 'ended' ? updatedAt : Math.floor(now / thumbnailEvery)}`
+  `${thumbnailPath(id)}&at=${state === 'ended' ? updatedAt : Math.floor(now / thumbnailEvery)}`
 
 const tones: Readonly<Record<string, readonly [string, string]>> = {
   live: ['Live', 'live'],

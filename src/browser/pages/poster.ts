@@ -1,4 +1,5 @@
 /** The newest small picture of a broadcast, in place of nothing until its first own one is there. */
+import { thumbnailPath } from '../net/address.ts'
 import { element } from './dom.ts'
 
 export class Poster {
@@ -9,7 +10,7 @@ export class Poster {
     this.root.addEventListener('load', () => {
       this.root.hidden = false
     })
-    this.root.src = `/api/v1/broadcasts/${id}/thumbnail?placeholder=1`
+    this.root.src = thumbnailPath(id)
   }
 
   /** The first picture is there. Idempotent. */

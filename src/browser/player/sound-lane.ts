@@ -151,8 +151,7 @@ export class SoundLane {
   /** What was handed over and not heard is lost: less than was missing before. */
   #reopen(): void {
     this.#isCareful = true
-    this.#sound?.close()
-    this.#sound = undefined
+    this.stop()
     this.open()
   }
 

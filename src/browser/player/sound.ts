@@ -124,7 +124,7 @@ export class Sound {
     this.#lead = Math.max(0, context * 1000 + this.#distance - now)
     const media = soundAt(context * 1000 + this.#distance)
     if (media !== undefined) this.#post({ kind: 'sync', context, media: media / 1_000_000 })
-    this.#count(now)
+    this.#countUnderruns(now)
   }
 
   clear(): void {
@@ -137,7 +137,7 @@ export class Sound {
     if (this.#context.state !== 'closed') void this.#context.close().catch(() => {})
   }
 
-  #count(now: number): void {
+  #countUnderruns(now: number): void {
     const { underrunDuration } = this.#context.playbackStats ?? {}
     if (this.#card !== 'smallest' || underrunDuration === undefined) return
     this.#underrun ??= { since: now, before: underrunDuration }
