@@ -15,10 +15,10 @@ help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 run: build/version.json ## Start a gateway; settings are environment variables
-	@exec $(NODE) src/cli/main.ts serve
+	@exec bin/framelog.js serve
 
 debug: build/version.json ## The same with a debugger port and every log line
-	@LOG_LEVEL=$${LOG_LEVEL:-debug} exec $(NODE) --inspect src/cli/main.ts serve
+	@NODE_OPTIONS=--inspect LOG_LEVEL=$${LOG_LEVEL:-debug} exec bin/framelog.js serve
 
 check: lint ## Types, lint, layers and unit tests: fast
 	@$(NODE) test/run.ts check

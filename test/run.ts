@@ -24,7 +24,7 @@ const groups: Readonly<Record<string, readonly Batch[]>> = {
   test: [
     // The longest first.
     {
-      concurrency: 3,
+      concurrency: 4,
       patterns: [
         'log/kafka-faults.test.ts',
         'log/!(embedded).test.ts',

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { settings } from '../../src/cli/config.ts'
@@ -170,8 +170,9 @@ describe('the embedded log under a kill', { timeout: 60_000 }, () => {
 })
 
 describe('the command line', { timeout: 30_000 }, () => {
-  const framelog = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [join(root, 'bin/framelog.js'), ...args])
+  // As a program of its own, by its first line.
+  const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` }
+  const framelog = (...args: string[]) => promisify(execFile)(join(root, 'bin/framelog.js'), args, { env })
 
   it('lists the broadcasts of a gateway, as a table and as JSON', async () => {
     await using gateway = await startGateway()

@@ -1,11 +1,17 @@
 /** A gateway in a process of its own, as a user starts it; killed with the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
+const bin = join(root, 'bin', 'framelog.js')
+
+/** What the command runs Node with: the first line of its file says it. */
+export const nodeFlags: readonly string[] = (readFileSync(bin, 'utf8').split('\n', 1)[0] ?? '')
+  .split(' ')
+  .filter(word => word.startsWith('--'))
 
 export interface RunningGateway extends AsyncDisposable {
   readonly http: string
@@ -72,7 +78,7 @@ export async function failGateway(env: Environment): Promise<{ code: number; out
 
 function spawnGateway(env: Environment): ChildProcess {
   const inherited = Object.fromEntries(['PATH', 'HOME', 'TMPDIR'].map(name => [name, process.env[name]]))
-  const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'serve'], {
+  const child = spawn(process.execPath, [...nodeFlags, bin, 'serve'], {
     env: { ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
