@@ -17,7 +17,7 @@ const answer = v.object({
 })
 
 export async function list({ url, json }: { url: string; json?: boolean }): Promise<void> {
-  const { broadcasts } = await ask(url)
+  const { broadcasts } = await broadcastsOf(url)
   if (json) {
     for (const broadcast of broadcasts) process.stdout.write(`${JSON.stringify(broadcast)}\n`)
     return
@@ -44,7 +44,8 @@ export async function list({ url, json }: { url: string; json?: boolean }): Prom
     )
 }
 
-async function ask(url: string): Promise<v.InferOutput<typeof answer>> {
+/** @throws FramelogError GATEWAY_UNREACHABLE, GATEWAY_UNTRUSTED */
+export async function broadcastsOf(url: string): Promise<v.InferOutput<typeof answer>> {
   if (!URL.canParse(url))
     throw new FramelogError('GATEWAY_UNREACHABLE', `${JSON.stringify(url)} is not a URL`)
   let response: Response

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { FramelogError, toFramelogError } from '../errors.ts'
 import { list } from './list.ts'
+import type { LoadFlags } from './load/options.ts'
 import { serve } from './serve.ts'
 import { version } from './version.ts'
 import type { WatchOptions } from './watch.ts'
@@ -42,6 +43,28 @@ program
     // The container library is larger than all of this: the other commands start without it.
     const { watch } = await import('./watch.ts')
     await watch(id, options)
+  })
+
+program
+  .command('load')
+  .description('Put virtual publishers and viewers on a gateway, and tell what became of every frame.')
+  .argument('[id...]', 'broadcasts to watch; without any, it publishes its own, and deletes them at the end')
+  .option('--publishers <number>', 'broadcasts that it publishes', '1')
+  .option('--viewers <number>', 'viewers of them all', '10')
+  .option('--slow <number>', 'how many of the viewers take a tenth of what comes', '0')
+  .option('--stay <span>', 'viewers come and go, and stay so long on average (default: to the end)')
+  .option('--duration <span>', 'how long it measures', '30s')
+  .option('--warm-up <span>', 'how long all are there before', '3s')
+  .option('--pace <number>', 'viewers that join in a second', '200')
+  .option(
+    '--file <file>',
+    'WebM or fragmented MP4 to publish over and over (default: 2 s of 640x360, 1.5 Mbit/s)',
+  )
+  .option('--json', 'print the report as JSON')
+  .option('--url <url...>', 'addresses of gateways of one log; clients go to each in turn', [defaultUrl])
+  .action(async (ids: string[], options: LoadFlags) => {
+    const { load } = await import('./load.ts')
+    await load(ids, options)
   })
 
 // Whoever handed over to this process (bin/framelog.js) is gone: it stops as if told to.

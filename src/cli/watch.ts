@@ -3,11 +3,12 @@ import { FramelogError } from '../errors.ts'
 import { parsePosition } from '../relay/position.ts'
 import { broadcastId, type Micros, type Millis, micros, quote } from '../units.ts'
 import { span } from './config.ts'
+import { Progress } from './progress.ts'
 import { containerOf, standardOutput } from './watch/container.ts'
 import { openFile, openNextFile, openStream, ReaderGone } from './watch/destination.ts'
 import { Feed, type FeedState } from './watch/feed.ts'
 import { Recorder } from './watch/recorder.ts'
-import { figures, Report } from './watch/report.ts'
+import { figures } from './watch/report.ts'
 
 export interface WatchOptions {
   readonly output: string
@@ -33,7 +34,7 @@ export async function watch(name: string, options: WatchOptions): Promise<void> 
   const isStream = output === standardOutput
   const first = isStream ? openStream(process.stdout) : await openFile(output, { force })
 
-  const report = new Report(process.stderr, () => {
+  const report = new Progress(process.stderr, () => {
     const file = recorder.current
     return file && `${figures(file)}, ${feed.state}`
   })
@@ -100,7 +101,7 @@ const tellState: Readonly<Record<FeedState, string>> = {
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** The first signal finishes the file, the second kills. */
-function stopOnSignal(feed: Feed, report: Report, isStream: boolean): () => void {
+function stopOnSignal(feed: Feed, report: Progress, isStream: boolean): () => void {
   let timer: NodeJS.Timeout | undefined
   const unhook = (): void => {
     clearTimeout(timer)

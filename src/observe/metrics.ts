@@ -1,5 +1,5 @@
 /** Prometheus metrics, as `/metrics` gives them: the server's share of the lag, and how much there is to do. */
-import { Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 /** Seconds; from what a commit takes on an idle machine to what counts as a stall. */
 const buckets = [0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5]
@@ -38,6 +38,7 @@ export class Metrics {
     gauge('broadcasts', 'Broadcasts that this gateway reads or waits for')
     gauge('publishers', 'Publishers that are connected to this gateway')
     gauge('viewers', 'Viewers that are connected to this gateway')
+    this.#process()
   }
 
   /** @param time milliseconds, as of all that follow */
@@ -60,6 +61,27 @@ export class Metrics {
   /** In Prometheus' text format. */
   text(): Promise<string> {
     return this.#registry.metrics()
+  }
+
+  /** By the names that all Prometheus clients have for them; of their other ones some watch every collection of garbage. */
+  #process(): void {
+    const registers = [this.#registry]
+    const cpu: Counter = new Counter({
+      name: 'process_cpu_seconds_total',
+      help: 'Of this process, user and system, seconds of a core',
+      registers,
+      collect: () => {
+        const { user, system } = process.cpuUsage()
+        cpu.reset()
+        cpu.inc((user + system) / 1e6)
+      },
+    })
+    const memory: Gauge = new Gauge({
+      name: 'process_resident_memory_bytes',
+      help: 'Resident memory of this process',
+      registers,
+      collect: () => memory.set(process.memoryUsage.rss()),
+    })
   }
 
   #histogram(name: string, help: string): Histogram {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ClockOffset } from '../../src/browser/net/clock-offset.ts'
 import { CaptureClock } from '../../src/browser/publisher/capture-clock.ts'
 import { backOff, backOffLimits } from '../../src/core/back-off.ts'
+import { ClockOffset } from '../../src/wire/clock-offset.ts'
 
 describe('a capture clock', () => {
   it('takes the smallest delay, from whatever zero the source counts', () => {

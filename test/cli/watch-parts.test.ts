@@ -4,10 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { Progress } from '../../src/cli/progress.ts'
 import { containerOf } from '../../src/cli/watch/container.ts'
 import { openFile, openNextFile } from '../../src/cli/watch/destination.ts'
 import { type FileReport, Recorder, recorderLimits } from '../../src/cli/watch/recorder.ts'
-import { figures, Report } from '../../src/cli/watch/report.ts'
+import { figures } from '../../src/cli/watch/report.ts'
 import { Resume } from '../../src/cli/watch/resume.ts'
 import { formatOfAnnexB, toLengths } from '../../src/media/h264.ts'
 import { type Millis, micros, type Offset, trackName } from '../../src/units.ts'
@@ -256,7 +257,7 @@ describe('the progress', () => {
         told()
       },
     }
-    const report = new Report(stream, () => 'a line that is longer than the terminal is wide')
+    const report = new Progress(stream, () => 'a line that is longer than the terminal is wide')
     await shown
     report.note('stays')
     report.close()

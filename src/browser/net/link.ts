@@ -8,6 +8,7 @@
 
 import { Route } from '../../core/route.ts'
 import { FramelogError } from '../../errors.ts'
+import { ClockOffset } from '../../wire/clock-offset.ts'
 import {
   decodeBundle,
   decodeMessage,
@@ -17,7 +18,6 @@ import {
   type Message,
   type MessageOf,
 } from '../../wire/message.ts'
-import { ClockOffset } from './clock-offset.ts'
 import { Dial } from './dial.ts'
 
 export const linkLimits = {

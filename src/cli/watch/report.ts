@@ -1,56 +1,6 @@
-/** What `watch` says of itself while it runs: to the standard error, since the output may be the standard one. */
+/** What `watch` says of a file. */
 import type { LaneCount } from './media-file.ts'
 import type { FileReport } from './recorder.ts'
-
-const intervals = { terminal: 500, lines: 5000 } as const
-
-export interface ReportStream {
-  readonly isTTY?: boolean
-  readonly columns?: number
-  write(text: string): unknown
-}
-
-export class Report {
-  readonly #stream: ReportStream
-  readonly #line: () => string | undefined
-  readonly #timer: NodeJS.Timeout
-  #width = 0
-
-  /** @param line tells where things are; asked now and then */
-  constructor(stream: ReportStream, line: () => string | undefined) {
-    this.#stream = stream
-    this.#line = line
-    this.#timer = setInterval(() => this.#progress(), intervals[stream.isTTY ? 'terminal' : 'lines'])
-  }
-
-  /** A line that stays. */
-  note(text: string): void {
-    this.#stream.write(`${this.#clear()}${text}\n`)
-  }
-
-  close(): void {
-    clearInterval(this.#timer)
-    this.#stream.write(this.#clear())
-  }
-
-  #progress(): void {
-    const line = this.#line()
-    if (line === undefined) return
-    if (!this.#stream.isTTY) {
-      this.#stream.write(`${line}\n`)
-      return
-    }
-    const shown = line.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1))
-    this.#stream.write(`\r${shown.padEnd(this.#width)}`)
-    this.#width = shown.length
-  }
-
-  #clear(): string {
-    const blank = this.#width === 0 ? '' : `\r${' '.repeat(this.#width)}\r`
-    this.#width = 0
-    return blank
-  }
-}
 
 /** `12.4 s, 372 video and 620 audio frames, 1.9 MB, 1248 kbit/s` */
 export function figures({ duration, bytes, counts }: Omit<FileReport, 'name'>): string {

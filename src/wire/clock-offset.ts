@@ -1,12 +1,12 @@
 /**
- * The gateway's wall clock as seen from this page: of the last few pings, the one that was answered soonest says
+ * The gateway's wall clock as seen from a client: of the last few pings, the one that was answered soonest says
  * it best (RFC 5905 section 10 filters the same way).
  */
 export class ClockOffset {
   readonly #samples: { readonly offset: number; readonly roundTrip: number }[] = []
 
   /**
-   * @param sent when the ping left, on the page's clock, milliseconds
+   * @param sent when the ping left, on the client's clock, milliseconds
    * @param received when its pong came
    * @param time the gateway's clock in between, in whole milliseconds
    */
@@ -18,7 +18,7 @@ export class ClockOffset {
     if (this.#samples.length > 8) this.#samples.shift()
   }
 
-  /** Gateway's clock minus page's, milliseconds; 0 until known. */
+  /** Gateway's clock minus the client's, milliseconds; 0 until known. */
   get offset(): number {
     return this.#best()?.offset ?? 0
   }

@@ -1,0 +1,86 @@
+/** The options of `load`, checked. */
+import { FramelogError } from '../../errors.ts'
+import { type BroadcastId, broadcastId, quote } from '../../units.ts'
+import { span } from '../config.ts'
+import { ownClip } from './clip.ts'
+
+/** As the command line has them. */
+export interface LoadFlags {
+  readonly url: readonly string[]
+  readonly publishers: string
+  readonly viewers: string
+  readonly slow: string
+  readonly stay?: string
+  readonly duration: string
+  readonly warmUp: string
+  readonly pace: string
+  readonly file?: string
+  readonly json?: boolean
+}
+
+export interface LoadOptions {
+  readonly urls: readonly URL[]
+  /** Broadcasts that are there already; none where it publishes its own. */
+  readonly ids: readonly BroadcastId[]
+  readonly publishers: number
+  readonly viewers: number
+  /** Of the viewers. */
+  readonly slow: number
+  /** Milliseconds that a viewer stays on average; undefined for as long as it lasts. */
+  readonly stay: number | undefined
+  /** Milliseconds, each. */
+  readonly duration: number
+  readonly warmUp: number
+  /** Viewers that join in a second. */
+  readonly pace: number
+  readonly file: string
+  readonly json: boolean
+}
+
+export const loadLimits = { publishers: 1000, viewers: 20_000, pace: 10_000, gateways: 64 } as const
+
+/** @throws FramelogError BAD_OPTION, BAD_BROADCAST_ID */
+export function loadOptions(names: readonly string[], flags: LoadFlags): LoadOptions {
+  const ids = names.map(broadcastId)
+  const publishers = ids.length > 0 ? 0 : whole('--publishers', flags.publishers, 1, loadLimits.publishers)
+  const viewers = whole('--viewers', flags.viewers, 0, loadLimits.viewers)
+  if (flags.url.length > loadLimits.gateways)
+    throw new FramelogError('BAD_OPTION', `--url names over ${loadLimits.gateways} gateways`)
+  return {
+    urls: flags.url.map(urlOf),
+    ids,
+    publishers,
+    viewers,
+    slow: whole('--slow', flags.slow, 0, viewers),
+    stay: flags.stay === undefined ? undefined : time('--stay', flags.stay),
+    duration: time('--duration', flags.duration),
+    warmUp: time('--warm-up', flags.warmUp),
+    pace: whole('--pace', flags.pace, 1, loadLimits.pace),
+    file: flags.file ?? ownClip,
+    json: flags.json === true,
+  }
+}
+
+function whole(name: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (value >= least && value <= most) return value
+  throw new FramelogError(
+    'BAD_OPTION',
+    `${name} is ${quote(text)}: expected a whole number from ${least} to ${most}`,
+  )
+}
+
+function time(name: string, text: string): number {
+  try {
+    return span(text)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new FramelogError('BAD_OPTION', `${name} is ${quote(text)}: expected ${error.message}`)
+  }
+}
+
+function urlOf(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return url
+  throw new FramelogError('GATEWAY_UNREACHABLE', `${quote(text)} is not a gateway's URL`)
+}
