@@ -1,0 +1,21 @@
+/** The references that are written in C: how they are built. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+const folder = join(import.meta.dirname, '..', '..', 'build', 'fan-out')
+
+/** @returns the path of a program, built where its source is newer. @throws Error that says what is missing */
+export function programOf(name: 'viewers' | 'floor'): string {
+  const source = join(import.meta.dirname, `${name}.c`)
+  const program = join(folder, name)
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
+  mkdirSync(folder, { recursive: true })
+  const { status, stderr, error } = spawnSync('cc', ['-O2', '-Wall', '-o', program, source], {
+    encoding: 'utf8',
+  })
+  if (error !== undefined)
+    throw new Error('The fan-out bench needs a C compiler, cc (Debian: apt-get install gcc libc6-dev).')
+  if (status !== 0) throw new Error(`cc ${source}:\n${stderr}`)
+  return program
+}
