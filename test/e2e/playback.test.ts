@@ -53,7 +53,14 @@ describe('a viewer’s controls', { timeout: 600_000 }, () => {
         await view.page.state.until('a pause', ({ player }) => player?.state === 'paused')
         const short = await viewer.still()
         await button(page, 'Play').click()
-        assertGoesOn(short, await viewer.all(looks => last(looks).clock > short.clock + 500))
+        const since = await viewer.all(looks => last(looks).clock > short.clock + 500)
+        const shown = since.map(({ clock }) => clock - short.clock)
+        assert.ok(
+          shown.every(clock => clock >= 0),
+          `milliseconds from where it stood: ${shown}`,
+        )
+        const next = shown.find(clock => clock > 0) ?? assert.fail()
+        assert.ok(next <= 150, `it went on ${next} ms further`)
       }
 
       const slider = page.locator('.timeline')
@@ -69,7 +76,8 @@ describe('a viewer’s controls', { timeout: 600_000 }, () => {
       assert.deepEqual([...new Set(during.map(({ clock }) => clock))], [stood.clock], 'it stands still')
 
       await button(page, 'Play').click()
-      assertGoesOn(stood, await viewer.all(looks => last(looks).clock > stood.clock))
+      const went = await viewer.until('it to go on', ({ clock }) => clock > stood.clock)
+      assert.ok(went.clock - stood.clock <= 150, `it went on ${went.clock - stood.clock} ms further`)
       // It begins with a little in hand.
       await pause(700)
       await viewer.take()
@@ -118,34 +126,17 @@ const ageOf = ({ at, clock }: Look): number => at - clock
 const last = (looks: readonly Look[]): Look => looks.at(-1) ?? assert.fail('nothing was painted')
 const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
 
-/** Nothing is shown twice or left out. @param looks from then on, until after it has gone on */
-function assertGoesOn(stood: Look, looks: readonly Look[]): void {
-  const shown = looks.map(({ clock }) => clock - stood.clock)
-  assert.ok(
-    shown.every(clock => clock >= 0),
-    `milliseconds from where it stood: ${shown}`,
-  )
-  const next = shown.findIndex(clock => clock > 0)
-  const further = shown[next] ?? assert.fail()
-  // A busy machine looks late.
-  const unseen = (looks[next] as Look).at - (looks[next - 1] ?? stood).at
-  assert.ok(further <= 150 + 2 * unseen, `it went on ${further} ms further, ${unseen} ms after a look`)
-}
-
-/**
- * Time in the picture never goes back, never stands long, and passes at a rate. A busy machine paints late: what a picture is
- * ahead of the one before it is held against how long that one stood.
- * @param rate undefined for any
- */
+/** Time in the picture never goes back, never stands long, and passes at a rate. @param rate undefined for any */
 function assertSteady(looks: readonly Look[], rate: number | undefined): void {
   assert.ok(looks.length > 10, 'pictures were painted')
-  let shown = looks[0] ?? assert.fail()
+  let before: Look | undefined
   for (const look of looks) {
-    const [passed, moved] = [look.at - shown.at, look.clock - shown.clock]
-    assert.ok(moved >= 0, `time went back by ${-moved} ms`)
-    assert.ok(moved <= 4 * passed + 400, `time jumped by ${moved} ms within ${passed}`)
-    assert.ok(passed <= 2000, `a picture stood for ${passed} ms`)
-    if (moved > 0) shown = look
+    if (before !== undefined) {
+      assert.ok(look.clock >= before.clock, `time went back by ${before.clock - look.clock} ms`)
+      const [passed, moved] = [look.at - before.at, look.clock - before.clock]
+      assert.ok(moved <= 4 * passed + 400, `time jumped by ${moved} ms within ${passed}`)
+    }
+    before = look
   }
   if (rate === undefined) return
   const [from, to] = [looks[0] ?? assert.fail(), last(looks)]
