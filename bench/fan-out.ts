@@ -7,12 +7,12 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { programOf } from './fan-out/programs.ts'
 import { type SubjectName, subjects } from './fan-out/subjects.ts'
 import { median } from './lag/figures.ts'
+import { processTime } from './lag/processors.ts'
 import { ownMemory } from './memory.ts'
 
 const number = (name: string, fallback: number): number => Number(process.env[name] ?? fallback)
@@ -96,11 +96,11 @@ async function measure(name: SubjectName, count: number): Promise<Outcome> {
     await next()
     await pause(warmUp * 1000)
     viewers.stdin.write('begin\n')
-    const [before, since] = [cpuOf(pid), performance.now()]
+    const [before, since] = [processTime(pid), performance.now()]
     await pause(seconds * 1000)
     viewers.stdin.write('end\n')
     const took = (performance.now() - since) / 1000
-    const cpu = cpuOf(pid) - before
+    const cpu = (processTime(pid) - before) / 1000
     const memory = ownMemory(pid)
     const seen = JSON.parse(await next()) as Seen
     return { ...seen, perGigabit: cpu / ((seen.bytes * 8) / 1e9), share: cpu / took, memory }
@@ -110,11 +110,4 @@ async function measure(name: SubjectName, count: number): Promise<Outcome> {
       await once(viewers, 'exit')
     }
   }
-}
-
-/** Seconds that a process has had a processor, all its threads. */
-function cpuOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }

@@ -39,6 +39,15 @@ export function loadBetween(before: ProcessorTimes, after: ProcessorTimes): Load
 /** Milliseconds of a tick of proc(5), which is a hundredth of a second on every Linux there is. */
 const tick = 10
 
+/** @returns milliseconds that a process has had a processor, all its threads. @throws Error where it has ended */
+export function processTime(pid: number): number {
+  const fields = statOf(pid)
+  if (fields === undefined) throw new Error(`process ${pid} has ended`)
+  return timeOf(fields)
+}
+
+const timeOf = (fields: readonly string[]): number => (Number(fields[11]) + Number(fields[12])) * tick
+
 /** Fields of `/proc/PID/stat` after the name in brackets: parent 1, user time 11, system time 12. */
 function ownTime(): number | undefined {
   const children = new Map<number, number[]>()
@@ -51,7 +60,7 @@ function ownTime(): number | undefined {
       if (fields === undefined) continue
       const parent = Number(fields[1])
       children.set(parent, [...(children.get(parent) ?? []), pid])
-      times.set(pid, (Number(fields[11]) + Number(fields[12])) * tick)
+      times.set(pid, timeOf(fields))
     }
   } catch {
     return undefined

@@ -84,14 +84,14 @@ class Load {
       const ownBefore = process.cpuUsage()
       this.#tally.isCounting = true
       const memory = this.#targets.map(() => 0)
+      let after = before
       while (!stop.aborted && performance.now() - since < duration) {
         await wait(Math.min(1000, duration - (performance.now() - since)), stop)
-        for (const [i, cost] of (await this.#costs()).entries())
-          memory[i] = Math.max(memory[i] ?? 0, cost?.memory ?? 0)
+        after = await this.#costs()
+        for (const [i, cost] of after.entries()) memory[i] = Math.max(memory[i] ?? 0, cost?.memory ?? 0)
       }
       const seconds = (performance.now() - since) / 1000
       const own = process.cpuUsage(ownBefore)
-      const after = await this.#costs()
       this.#tally.isCounting = false
       const gateways = this.#targets.flatMap((target, i): GatewayCost[] => {
         const [from, to] = [before[i], after[i]]

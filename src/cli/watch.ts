@@ -1,8 +1,8 @@
 /** `framelog watch`: writes a broadcast into a file, or out at once, as a viewer gets it from a gateway. */
 import { FramelogError } from '../errors.ts'
 import { parsePosition } from '../relay/position.ts'
-import { broadcastId, type Micros, type Millis, micros, quote } from '../units.ts'
-import { span } from './config.ts'
+import { broadcastId, type Millis, micros } from '../units.ts'
+import { gatewayUrl, spanOption } from './options.ts'
 import { Progress } from './progress.ts'
 import { containerOf, standardOutput } from './watch/container.ts'
 import { openFile, openNextFile, openStream, ReaderGone } from './watch/destination.ts'
@@ -29,8 +29,9 @@ export async function watch(name: string, options: WatchOptions): Promise<void> 
   const { output, from, force = false } = options
   parsePosition(from, Date.now() as Millis)
   const container = containerOf(output, options.format)
-  const duration = durationOf(options.duration)
-  const url = urlOf(options.url)
+  const duration =
+    options.duration === undefined ? undefined : micros(spanOption('--duration', options.duration) * 1000)
+  const url = gatewayUrl(options.url)
   const isStream = output === standardOutput
   const first = isStream ? openStream(process.stdout) : await openFile(output, { force })
 
@@ -128,22 +129,4 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
   } catch (error) {
     return error
   }
-}
-
-function durationOf(text: string | undefined): Micros | undefined {
-  if (text === undefined) return undefined
-  try {
-    return micros(span(text) * 1000)
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    throw new FramelogError('BAD_OPTION', `--duration is ${quote(text)}: expected ${error.message}`)
-  }
-}
-
-function urlOf(text: string): URL {
-  if (URL.canParse(text)) {
-    const url = new URL(text)
-    if (url.protocol === 'http:' || url.protocol === 'https:') return url
-  }
-  throw new FramelogError('GATEWAY_UNREACHABLE', `${quote(text)} is not a gateway's URL`)
 }

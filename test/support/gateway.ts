@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..', '..')
 const bin = join(root, 'bin', 'framelog.js')
 
 /** What the command runs Node with: the first line of its file says it. */
-export const nodeFlags: readonly string[] = (readFileSync(bin, 'utf8').split('\n', 1)[0] ?? '')
+const nodeFlags: readonly string[] = (readFileSync(bin, 'utf8').split('\n', 1)[0] ?? '')
   .split(' ')
   .filter(word => word.startsWith('--'))
 

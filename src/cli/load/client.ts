@@ -38,7 +38,7 @@ export abstract class Client {
   }
 
   protected abstract hello(): KnownMessage
-  /** Of every type but welcome and pong. @param bytes it was read from, owned by whoever takes it */
+  /** Of every type but welcome, pong and error. */
   protected abstract onMessage(message: Message): void
   protected abstract onWelcome(message: Extract<Message, { type: 'welcome' }>): void
   /** The connection is gone, and was not to be. */

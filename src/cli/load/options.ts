@@ -1,7 +1,7 @@
 /** The options of `load`, checked. */
 import { FramelogError } from '../../errors.ts'
 import { type BroadcastId, broadcastId, quote } from '../../units.ts'
-import { span } from '../config.ts'
+import { gatewayUrl, spanOption } from '../options.ts'
 import { ownClip } from './clip.ts'
 
 /** As the command line has them. */
@@ -39,7 +39,7 @@ export interface LoadOptions {
 
 export const loadLimits = { publishers: 1000, viewers: 20_000, pace: 10_000, gateways: 64 } as const
 
-/** @throws FramelogError BAD_OPTION, BAD_BROADCAST_ID */
+/** @throws FramelogError BAD_OPTION, BAD_BROADCAST_ID, GATEWAY_UNREACHABLE */
 export function loadOptions(names: readonly string[], flags: LoadFlags): LoadOptions {
   const ids = names.map(broadcastId)
   const publishers = ids.length > 0 ? 0 : whole('--publishers', flags.publishers, 1, loadLimits.publishers)
@@ -47,14 +47,14 @@ export function loadOptions(names: readonly string[], flags: LoadFlags): LoadOpt
   if (flags.url.length > loadLimits.gateways)
     throw new FramelogError('BAD_OPTION', `--url names over ${loadLimits.gateways} gateways`)
   return {
-    urls: flags.url.map(urlOf),
+    urls: flags.url.map(gatewayUrl),
     ids,
     publishers,
     viewers,
     slow: whole('--slow', flags.slow, 0, viewers),
-    stay: flags.stay === undefined ? undefined : time('--stay', flags.stay),
-    duration: time('--duration', flags.duration),
-    warmUp: time('--warm-up', flags.warmUp),
+    stay: flags.stay === undefined ? undefined : spanOption('--stay', flags.stay),
+    duration: spanOption('--duration', flags.duration),
+    warmUp: spanOption('--warm-up', flags.warmUp),
     pace: whole('--pace', flags.pace, 1, loadLimits.pace),
     file: flags.file ?? ownClip,
     json: flags.json === true,
@@ -68,19 +68,4 @@ function whole(name: string, text: string, least: number, most: number): number 
     'BAD_OPTION',
     `${name} is ${quote(text)}: expected a whole number from ${least} to ${most}`,
   )
-}
-
-function time(name: string, text: string): number {
-  try {
-    return span(text)
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    throw new FramelogError('BAD_OPTION', `${name} is ${quote(text)}: expected ${error.message}`)
-  }
-}
-
-function urlOf(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url !== undefined && /^https?:$/.test(url.protocol)) return url
-  throw new FramelogError('GATEWAY_UNREACHABLE', `${quote(text)} is not a gateway's URL`)
 }
