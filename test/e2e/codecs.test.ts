@@ -106,18 +106,21 @@ describe('a recording', { timeout: 280_000, concurrency: 2 }, () => {
         assert.equal(player?.mode, mode)
         assert.deepEqual([mode, player?.errors, errors, player?.lost], [mode, [], [], 0])
         if (pictures.length > 0) {
-          // A video element counts in seconds: its times come back within a millisecond.
+          // A video element counts in seconds: its times come back within a millisecond. It tells a busy page of
+          // the newest picture that was shown since the page was last given a turn, and of the others how many they were.
+          const first = [...pictures].sort((a, b) => a - b).slice(0, mode === 'mse' ? 4 : 1)
+          const told = player?.firstMediaTime ?? 1e12
           assert.ok(
-            Math.abs((player?.firstMediaTime ?? 1e12) - Math.min(...pictures)) <= 1000,
-            `first ${player?.firstMediaTime}`,
+            first.some(timestamp => Math.abs(told - timestamp) <= 1000),
+            `${mode}: first ${told} of ${first}`,
           )
           assert.ok(
             Math.abs((player?.mediaTime ?? 1e12) - Math.max(...pictures)) <= 1000,
-            `last ${player?.mediaTime}`,
+            `${mode}: last ${player?.mediaTime}`,
           )
           assert.ok(
             (player?.painted ?? 0) > pictures.length * 0.6,
-            `${player?.painted} of ${pictures.length}`,
+            `${mode}: ${player?.painted} of ${pictures.length}`,
           )
         }
         assert.ok(

@@ -45,6 +45,11 @@ export class SoundLane {
     return this.#hold === 'none' && this.#wish !== 'off' && this.#sound?.isPlaying === true
   }
 
+  /** Whether sound that is wanted will be heard in a moment. */
+  isOpening(now: number): boolean {
+    return this.#hold === 'none' && this.#wish !== 'off' && this.#sound?.isOpening(now) === true
+  }
+
   /** Whether the decoder has enough for now. */
   get isFull(): boolean {
     return this.#decoder?.isFull === true

@@ -27,6 +27,12 @@ interface PlaybackStats {
   readonly underrunDuration: number
 }
 
+/**
+ * Milliseconds in which a sound card that the browser lets play plays, the audio thread's program loaded: up to 0.6 s where
+ * none of it was in memory yet, some 100 otherwise. One that the browser holds back says so by not having begun.
+ */
+export const openingLimits = { held: 300, opening: 2000 } as const
+
 /** Milliseconds around now within which a browser's word for what is at the loudspeaker is believed. */
 const heardWithin = { past: 1000, future: 100 } as const
 /** Reports that the loudest sample is taken from: about two seconds. */
@@ -47,6 +53,7 @@ export class Sound {
   readonly #card: Card
   /** Seconds that the sound card had gone without, when the window began. */
   #underrun: { readonly since: number; readonly before: number } | undefined
+  readonly #openedAt = performance.now()
   readonly #gain: GainNode
   readonly #handler: SoundHandler
   #node: AudioWorkletNode | undefined
@@ -57,6 +64,7 @@ export class Sound {
   /** Clock of `performance.now()` minus the context's at the loudspeaker, milliseconds, smoothed. */
   #distance: number | undefined
   #lead = 40
+  #hasFailed = false
 
   /**
    * @param isCareful asks for more than the smallest buffer
@@ -71,12 +79,20 @@ export class Sound {
     this.#gain.connect(this.#context.destination)
     this.#context.onstatechange = () => handler.onChange()
     this.#begin().catch((error: unknown) => {
+      this.#hasFailed = true
       handler.onError(error instanceof Error ? error : new Error(String(error)))
     })
   }
 
   get isPlaying(): boolean {
     return this.#node !== undefined && this.#context.state === 'running'
+  }
+
+  /** Whether it will play in a moment. */
+  isOpening(now: number): boolean {
+    if (this.isPlaying || this.#hasFailed) return false
+    const { held, opening } = openingLimits
+    return now - this.#openedAt < (this.#context.state === 'running' ? opening : held)
   }
 
   /** Milliseconds from handing samples over to hearing them. */

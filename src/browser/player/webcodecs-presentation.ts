@@ -54,6 +54,8 @@ export class WebCodecsPresentation implements Presentation {
   #shownSession = ''
   #rate = 1
   #isPaused = false
+  /** A replay stands at its first picture until its sound can be heard too. */
+  #awaitsSound = false
   /** Media times of pictures that are decoded only because others need them. */
   readonly #hidden = new Set<number>()
   #pictures: PictureDecoder | undefined
@@ -159,6 +161,7 @@ export class WebCodecsPresentation implements Presentation {
       this.#rate = 1
       this.#isPaused = false
     }
+    this.#awaitsSound = false
     this.#timeline = new Timeline(mode, { rate: this.#rate, isPaused: this.#isPaused })
     this.#playedOut = false
     this.#canvas.forget()
@@ -176,7 +179,7 @@ export class WebCodecsPresentation implements Presentation {
 
   setPaused(isPaused: boolean): void {
     this.#isPaused = isPaused
-    this.#timeline.setPaused(isPaused, performance.now())
+    this.#pauseTimeline(performance.now())
     this.#holdSound()
     this.#animate()
     this.pump()
@@ -197,6 +200,7 @@ export class WebCodecsPresentation implements Presentation {
     if (this.mode === 'live') return
     this.#rate = 1
     this.#isPaused = false
+    this.#awaitsSound = false
     this.#timeline.goLive(performance.now())
     this.#holdSound()
     this.#animate()
@@ -246,6 +250,7 @@ export class WebCodecsPresentation implements Presentation {
   pump(): void {
     const now = performance.now()
     this.#timeline.advance(now)
+    if (this.#awaitsSound) this.#awaitSound(now)
     if (now - this.#followedAt > playbackLimits.follow) this.#follow(now)
     if (this.#refresh.isHidden) this.#passOver(now)
     // The window that was to be refreshed may be gone.
@@ -380,9 +385,19 @@ export class WebCodecsPresentation implements Presentation {
       this.#show(picture, now)
       picture.close()
       this.#sound.open()
+      if (this.mode === 'replay') this.#awaitSound(now)
     } else this.#late += this.#queue.push(picture)
     this.#animate()
     this.pump()
+  }
+
+  #awaitSound(now: number): void {
+    this.#awaitsSound = this.#sound.isOpening(now)
+    this.#pauseTimeline(now)
+  }
+
+  #pauseTimeline(now: number): void {
+    this.#timeline.setPaused(this.#isPaused || this.#awaitsSound, now)
   }
 
   /**
