@@ -16,7 +16,7 @@ export const timelineLimits = {
    * as not seen with the same refresh.
    */
   firstMargin: { video: 40, audio: 50 },
-  margin: { video: -4, audio: 8 },
+  margin: { video: -4, audio: 5 },
   /** Milliseconds from the first frame in which the delay is found out rather than followed. */
   settling: 700,
   /** Milliseconds between two looks at what frames need. */
