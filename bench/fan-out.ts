@@ -39,6 +39,7 @@ interface Seen {
 }
 
 interface Outcome extends Seen {
+  readonly tellsAge: boolean
   /** Of the process that sends, seconds for each 10^9 bits. */
   readonly perGigabit: number
   /** The same, of a core. */
@@ -64,17 +65,18 @@ console.log(
     '| --: | --- | --: | --: | --: | --: | --: | --: | --: |',
 )
 for (const viewers of crowds) {
-  const of = (name: string, what: keyof Outcome): number =>
+  const of = (name: string, what: Exclude<keyof Outcome, 'tellsAge'>): number =>
     median((outcomes.get(`${viewers} ${name}`) ?? []).map(each => each[what]))
   for (const name of names) {
-    const missing = median((outcomes.get(`${viewers} ${name}`) ?? []).map(({ least, most }) => most - least))
+    const all = outcomes.get(`${viewers} ${name}`) ?? []
+    const missing = median(all.map(({ least, most }) => most - least))
+    const tellsAge = all.every(each => each.tellsAge)
     const cells = [
       of(name, 'perGigabit').toFixed(3),
       (of(name, 'perGigabit') / of('floor', 'perGigabit')).toFixed(2),
       (100 * of(name, 'share')).toFixed(1),
       String(missing),
-      (of(name, 'p50') / 1000).toFixed(2),
-      (of(name, 'p99') / 1000).toFixed(2),
+      ...(tellsAge ? [(of(name, 'p50') / 1000).toFixed(2), (of(name, 'p99') / 1000).toFixed(2)] : ['', '']),
       String(of(name, 'memory')),
     ]
     console.log(`| ${viewers} | ${name} | ${cells.join(' | ')} |`)
@@ -103,7 +105,13 @@ async function measure(name: SubjectName, count: number): Promise<Outcome> {
     const cpu = (processTime(pid) - before) / 1000
     const memory = ownMemory(pid)
     const seen = JSON.parse(await next()) as Seen
-    return { ...seen, perGigabit: cpu / ((seen.bytes * 8) / 1e9), share: cpu / took, memory }
+    return {
+      ...seen,
+      tellsAge: subject.tellsAge !== false,
+      perGigabit: cpu / ((seen.bytes * 8) / 1e9),
+      share: cpu / took,
+      memory,
+    }
   } finally {
     if (viewers.exitCode === null) {
       viewers.kill()

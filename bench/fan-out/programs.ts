@@ -1,5 +1,6 @@
-/** The references that are written in C: how they are built. */
-import { spawnSync } from 'node:child_process'
+/** The references' programs: how those in C are built, and how all are ended. */
+import { type ChildProcess, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -18,4 +19,11 @@ export function programOf(name: 'viewers' | 'floor'): string {
     throw new Error('The fan-out bench needs a C compiler, cc (Debian: apt-get install gcc libc6-dev).')
   if (status !== 0) throw new Error(`cc ${source}:\n${stderr}`)
   return program
+}
+
+/** Where it has not ended by itself. */
+export async function endProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill()
+  await once(child, 'exit')
 }

@@ -2,6 +2,7 @@
  * Settings: one table gives the environment variables, their checks and `docs/configuration.md` (a test holds
  * the two together). All wrong settings are named at once.
  */
+import { availableParallelism } from 'node:os'
 import { FramelogError } from '../errors.ts'
 import { type LogLevel, logLevels } from '../observe/logger.ts'
 import { quote } from '../units.ts'
@@ -41,6 +42,14 @@ const integer =
       throw new RangeError(`a whole number from ${min} to ${max}`)
     return n
   }
+
+/** Each reads by itself what its viewers watch. */
+const mostWorkers = 64
+
+const workers = (value: string): number =>
+  value.toLowerCase() === 'auto'
+    ? Math.min(mostWorkers, availableParallelism())
+    : integer(1, mostWorkers)(value)
 
 const oneOf =
   <Value extends string>(...values: readonly Value[]) =>
@@ -196,10 +205,20 @@ export const settings = {
     text,
   ),
   TLS_KEY: setting('PEM file with the key of that certificate.', undefined, text),
+  WORKERS: setting(
+    'Processes that share the port, each a gateway of its own on the log: a number, or `auto` for one on each core. The embedded log belongs to one process: it takes 1.',
+    '1',
+    workers,
+  ),
   DRAIN_TIME: setting(
     'How long a gateway that is told to stop waits for its pages to go on with another one.',
     '10s',
     span,
+  ),
+  GATHER_TIME: setting(
+    'Milliseconds for which what viewers are sent is gathered to one write, at most: the busier the gateway, the more of them. 0 sends everything at once.',
+    '100',
+    integer(0, 1000),
   ),
   PUBLISHER_GRACE: setting('How long a publisher may be gone before its broadcast ends.', '30s', span),
 } as const
@@ -243,6 +262,10 @@ export function readConfig(env: Environment): Config {
     wrong.push('MIN_INSYNC_REPLICAS is larger than REPLICATION_FACTOR')
   if ((config.TLS_CERTIFICATE === undefined) !== (config.TLS_KEY === undefined))
     wrong.push('TLS_CERTIFICATE and TLS_KEY go together')
+  if (Number(config.WORKERS) > 1 && config.BOOTSTRAP_SERVERS === undefined)
+    wrong.push(
+      `WORKERS is ${config.WORKERS}: the embedded log belongs to one process, BOOTSTRAP_SERVERS is not set`,
+    )
   wrong.push(...withoutEffect(env))
   if (wrong.length > 0) throw new FramelogError('BAD_CONFIG', wrong.join('; '))
   return config as unknown as Config

@@ -126,10 +126,11 @@ class Load {
   #enter(place: number): void {
     const { slow, stay } = this.#options
     const id = this.#ids[place % this.#ids.length] ?? ''
-    const rate = place < slow ? { rate: this.#slowRate } : {}
+    const rate = place < slow ? this.#slowRate : undefined
+    const { delivery } = this.#options
     // Those of one broadcast go to all gateways.
     const target = this.#target(Math.floor(place / this.#ids.length) + place)
-    const viewer = new VirtualViewer({ target, id, tally: this.#tally, ...rate })
+    const viewer = new VirtualViewer({ target, id, tally: this.#tally, rate, delivery })
     this.#viewers.set(place, viewer)
     viewer.connect()
     if (stay === undefined) return

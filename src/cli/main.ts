@@ -1,4 +1,5 @@
 /** The command line. */
+import cluster from 'node:cluster'
 import { Command } from 'commander'
 import { FramelogError, toFramelogError } from '../errors.ts'
 import { list } from './list.ts'
@@ -54,6 +55,7 @@ program
   .option('--slow <number>', 'how many of the viewers take a tenth of what comes', '0')
   .option('--stay <span>', 'viewers come and go, and stay so long on average (default: to the end)')
   .option('--duration <span>', 'how long it measures', '30s')
+  .option('--delivery <how>', 'what viewers ask for: prompt (lowest lag) or gathered (lowest cost)')
   .option('--warm-up <span>', 'how long all are there before', '3s')
   .option('--pace <number>', 'viewers that join in a second', '200')
   .option(
@@ -68,7 +70,7 @@ program
   })
 
 // Whoever handed over to this process (bin/framelog.js) is gone: it stops as if told to.
-if (process.channel !== undefined) {
+if (process.channel !== undefined && cluster.isPrimary) {
   process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
   process.channel?.unref()
 }

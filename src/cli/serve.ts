@@ -1,5 +1,6 @@
 /** `framelog serve`: composes the log, the relay and the gateway, and stops them in order. */
 
+import cluster from 'node:cluster'
 import { randomInt } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ import { addressOf, greet } from './address.ts'
 import { complaintOf, readCertificate } from './certificate.ts'
 import { type Config, readConfig } from './config.ts'
 import { root, version } from './version.ts'
+import { metricsOfAll, startWorkers, whenComplete } from './workers.ts'
 
 const systemClock: Clock = {
   now: () => Date.now() as Millis,
@@ -33,6 +35,7 @@ const random = (length: number): string =>
 export async function serve(): Promise<void> {
   const config = readConfig(process.env)
   const log = createLogger(config.LOG_LEVEL)
+  if (config.WORKERS > 1 && cluster.isPrimary) return startWorkers(config.WORKERS, log)
   const options = logOptions(config, log)
   const certificate = readCertificate(config)
   const complaint = certificate && complaintOf(certificate, Date.now())
@@ -45,6 +48,7 @@ export async function serve(): Promise<void> {
     ...(config.RETENTION_BYTES === undefined ? {} : { retentionBytes: config.RETENTION_BYTES }),
   }
   const metrics = new Metrics(() => relay.counts)
+  if (cluster.isWorker) metrics.all = metricsOfAll(metrics.registry)
   const relay = new Relay({
     log: records,
     clock: systemClock,
@@ -71,6 +75,7 @@ export async function serve(): Promise<void> {
       log,
       metrics,
       gateway,
+      gatherTime: config.GATHER_TIME,
       host: config.HTTP_HOST,
       port: config.HTTP_PORT,
       certificate,
@@ -81,7 +86,7 @@ export async function serve(): Promise<void> {
     if (address !== undefined) relay.announce(address)
     const description = await records.describe(topicOptions)
     if (description.beyond !== '') log.info(description.beyond)
-    greet(config, server.port, description)
+    whenComplete(() => greet(config, server.port, description))
     stopOnSignal(log, server, records, config.DRAIN_TIME)
   } catch (error) {
     await relay.close()

@@ -75,12 +75,14 @@ export class Connection {
 
   /** Bytes sent and not yet taken by the network. */
   get buffered(): number {
-    return this.#socket.bufferedAmount
+    // Of ws nothing is added to that: without compression it holds nothing back.
+    return this.#stream.writableLength
   }
 
   /** How long the first of them has waited, milliseconds. */
   get waited(): number {
-    return this.#backlog.age(this.buffered, this.#clock.monotonic())
+    const { buffered } = this
+    return buffered === 0 ? 0 : this.#backlog.age(buffered, this.#clock.monotonic())
   }
 
   /** Takes messages as large as a frame from now on; until then none larger than JSON may be. */
@@ -101,20 +103,18 @@ export class Connection {
   /** @param bytes an encoded message; borrowed until the network has taken them */
   sendBytes(bytes: Uint8Array): void {
     if (this.#closed) return
-    this.#backlog.add(bytes.byteLength, this.buffered, this.#clock.monotonic())
     this.#socket.send(bytes, { binary: true, compress: false })
-    this.#checkBuffered()
+    this.#written(bytes)
   }
 
   /**
    * Beside ws, which without compression holds nothing back that this could overtake.
-   * @param bytes a whole message with its head; borrowed until the network has taken them
+   * @param bytes whole messages with their heads; borrowed until the network has taken them
    */
   sendFramed(bytes: Uint8Array): void {
     if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return
-    this.#backlog.add(bytes.byteLength, this.buffered, this.#clock.monotonic())
     this.#stream.write(bytes)
-    this.#checkBuffered()
+    this.#written(bytes)
   }
 
   /** Tells the other side why, then closes. */
@@ -137,8 +137,12 @@ export class Connection {
     this.#clock.after(2000, () => this.#socket.terminate())
   }
 
-  #checkBuffered(): void {
-    if (this.#socket.bufferedAmount > connectionLimits.buffered) this.#socket.terminate()
+  /** Where the network takes all at once, as it nearly always does, there is nothing to be noted. */
+  #written({ byteLength }: Uint8Array): void {
+    const { buffered } = this
+    if (buffered === 0) return
+    this.#backlog.add(byteLength, Math.max(0, buffered - byteLength), this.#clock.monotonic())
+    if (buffered > connectionLimits.buffered) this.#socket.terminate()
   }
 
   #receive(data: Buffer, isBinary: boolean): void {

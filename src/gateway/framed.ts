@@ -14,7 +14,8 @@ export function encodeFramed(message: KnownMessage): Encoded {
   const all = encodeMessage(message, headRoom)
   const length = all.byteLength - headRoom
   const head = length < 126 ? 2 : length < 0x1_0000 ? 4 : 10
-  const bytes = all.subarray(headRoom - head)
+  // A stream makes a Buffer of any other array of bytes, anew for each viewer.
+  const bytes = Buffer.from(all.buffer, all.byteOffset + headRoom - head, head + length)
   bytes[0] = finalBinary
   const view = new DataView(bytes.buffer, bytes.byteOffset, head)
   if (head === 2) bytes[1] = length

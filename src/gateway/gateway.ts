@@ -5,11 +5,17 @@ import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { FramelogError, toFramelogError } from '../errors.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import { broadcastId, quote } from '../units.ts'
+import { eventLoopLoad, Gather } from './gather.ts'
 import { refuse } from './refuse.ts'
 import { isWebSocket, type SocketContext, Sockets } from './sockets.ts'
+import { viewerEncoder } from './viewer-message.ts'
 
-export interface GatewayOptions extends SocketContext {
+export interface GatewayOptions extends Omit<SocketContext, 'gather' | 'encode'> {
+  readonly metrics: Metrics
+  /** Milliseconds for which what viewers are sent is gathered at most, where the process is busy or a viewer asks for it. */
+  readonly gatherTime: number
   readonly host: string
   readonly port: number
   /** PEM; undefined serves plain http. */
@@ -41,7 +47,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     frameworkErrors: (error, request, reply) => sendError(reply, unroutable(error, request.url)),
     clientErrorHandler: refuseBytes,
   })
-  const sockets = new Sockets(options)
+  const gather = new Gather(options.clock, options.gatherTime, eventLoopLoad())
+  const sockets = new Sockets({
+    ...options,
+    gather,
+    encode: viewerEncoder(options.clock, options.metrics),
+  })
+  options.metrics.gathers(() => gather.window)
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const isClients = error.statusCode !== undefined && error.statusCode < 500
     sendError(
@@ -77,6 +89,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async [Symbol.asyncDispose]() {
       sockets.close()
+      gather.close()
       await options.relay.close()
       await app.close()
     },
@@ -98,7 +111,7 @@ function api(app: FastifyInstance, { relay, version, metrics }: GatewayOptions):
     await Promise.race([relay.check(), late])
     return { status: 'ok' }
   })
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.all()))
   app.get('/api/v1/broadcasts', async () => ({ broadcasts: relay.list() }))
   app.get<{ Params: { id: string } }>('/api/v1/broadcasts/:id', async ({ params }) => {
     const id = broadcastId(params.id)

@@ -5,23 +5,26 @@ import { type Server, WebSocketServer } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import { FramelogError } from '../errors.ts'
 import type { Logger } from '../observe/logger.ts'
-import type { Metrics } from '../observe/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
 import { type BroadcastId, isBroadcastId } from '../units.ts'
 import { messageLimits, subprotocol } from '../wire/message.ts'
 import { Connection } from './connection.ts'
 import { DataSocket } from './data-socket.ts'
 import { elsewhere } from './elsewhere.ts'
+import type { Gather } from './gather.ts'
 import { LimitedSocket } from './limited-socket.ts'
 import { PublishSocket } from './publish-socket.ts'
 import { refuse } from './refuse.ts'
+import type { Encode } from './run.ts'
 import { WatchSocket } from './watch-socket.ts'
 
 export interface SocketContext {
   readonly relay: Relay
   readonly clock: Clock
   readonly log: Logger
-  readonly metrics: Metrics
+  /** When viewers are sent what has come for them, and as what. */
+  readonly gather: Gather
+  readonly encode: Encode
   /** Names this gateway. */
   readonly gateway: string
 }

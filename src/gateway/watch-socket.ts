@@ -1,35 +1,34 @@
-/** The watch socket: what the relay sends a viewer becomes messages, encoded once for all viewers. */
-import { FramelogError } from '../errors.ts'
-import { addHops, type Hops } from '../media/hops.ts'
-import type { BroadcastState, Encoded, Packet, Place, ViewerEvent, ViewerSink } from '../relay/packet.ts'
+/** The watch socket: what the relay sends a viewer is gathered to writes, each of them made once for all viewers. */
+import { FramelogError, toFramelogError } from '../errors.ts'
+import type { BroadcastState, Packet, Place, ViewerSink } from '../relay/packet.ts'
 import type { Watching } from '../relay/relay.ts'
 import type { BroadcastId, Micros } from '../units.ts'
-import {
-  encodeBundles,
-  type KnownMessage,
-  type Message,
-  type MessageOf,
-  protocolVersion,
-} from '../wire/message.ts'
+import { encodeBundles, type Message, type MessageOf, protocolVersion } from '../wire/message.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { tellElsewhere } from './elsewhere.ts'
-import { encodeFramed } from './framed.ts'
+import { gatherLimits, type Lane, type Outlet } from './gather.ts'
+import type { Run } from './run.ts'
 import type { SocketContext } from './sockets.ts'
 
-export class WatchSocket implements ConnectionHandler, ViewerSink {
+export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
   readonly #context: SocketContext
   readonly #id: BroadcastId
   #watching: Watching | undefined
   #isWelcomed = false
+  #lane: Lane
+  /** What was not handed to the connection yet, and whether the lane will ask for it. */
+  #run: Run | undefined
+  #isWaiting = false
   connection: Connection | undefined
 
   constructor(context: SocketContext, id: BroadcastId) {
     this.#context = context
     this.#id = id
+    this.#lane = context.gather.lane(undefined)
   }
 
   get buffered(): number {
-    return this.connection?.buffered ?? 0
+    return (this.connection?.buffered ?? 0) + (this.#run?.size ?? 0)
   }
 
   get waited(): number {
@@ -37,6 +36,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   drained(size: number): Promise<void> {
+    this.flush()
     return this.connection?.drained(size) ?? Promise.resolve()
   }
 
@@ -49,6 +49,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   place({ seek, isLive, topic, wanted }: Place): void {
+    this.flush()
     this.connection?.send({
       type: 'place',
       seek,
@@ -59,21 +60,47 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   }
 
   send(packet: Packet): void {
-    this.connection?.sendFramed(this.#encoded(packet).bytes)
+    this.#run = this.#run?.and(packet) ?? this.#lane.begin(packet)
+    if (this.#run.size > gatherLimits.run) this.flush()
+    else if (!this.#isWaiting) {
+      this.#isWaiting = true
+      this.#lane.add(this)
+    }
+  }
+
+  onLane(): void {
+    this.#isWaiting = false
+    try {
+      this.flush()
+    } catch (error) {
+      // The others of the lane are still to be sent theirs.
+      this.connection?.fail(toFramelogError(error))
+    }
   }
 
   sendAll(packets: readonly Packet[]): void {
-    const messages = packets.map(packet => this.#encoded(packet).message)
+    this.flush()
+    const messages = packets.map(packet => this.#context.encode(packet).message)
     for (const bundle of encodeBundles(messages)) this.connection?.sendBytes(bundle)
   }
 
+  /** Sends what was gathered, where there is something. */
+  flush(): void {
+    const run = this.#run
+    if (run === undefined) return
+    this.#run = undefined
+    this.connection?.sendFramed(run.bytes(this.#context.encode))
+  }
+
   close(error: FramelogError): void {
+    this.flush()
     this.connection?.fail(error)
   }
 
   onHello(hello: MessageOf<'hello'>): void {
     if (hello.role !== 'watch')
       throw new FramelogError('BAD_MESSAGE', `The role ${hello.role} on the watch socket`)
+    this.#lane = this.#context.gather.lane(hello.delivery)
     this.#watching = this.#context.relay.watch(this.#id, hello, this)
   }
 
@@ -97,20 +124,6 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
     }
   }
 
-  /** Made once for all viewers of the broadcast: a frame's way ends with the first of them. */
-  #encoded(packet: Packet): Encoded {
-    packet.encoded ??= encodeFramed(toMessage(packet.event, this.#relayed(packet)))
-    return packet.encoded
-  }
-
-  #relayed({ way }: Packet): Hops | undefined {
-    if (way?.hops.read === undefined) return undefined
-    const { clock, metrics } = this.#context
-    const took = clock.monotonic() - way.readAt
-    metrics.relayed(took)
-    return addHops(way.hops, { relayed: way.hops.read + took * 1000 })
-  }
-
   #checkWelcomed(): void {
     if (!this.#isWelcomed) throw new FramelogError('BAD_MESSAGE', 'A seek or a pause before the welcome')
   }
@@ -118,26 +131,4 @@ export class WatchSocket implements ConnectionHandler, ViewerSink {
   onClosed(): void {
     this.#watching?.leave()
   }
-}
-
-/** @param hops of a frame that is sent as it came */
-function toMessage(event: ViewerEvent, hops: Hops | undefined): KnownMessage {
-  if (event.type === 'span') {
-    const { type, first, last, gaps, isOver } = event
-    return { type, first, last, over: isOver, gaps: gaps.map(([from, to]) => [from, to]) }
-  }
-  if (event.type !== 'frame' && event.type !== 'data') return event
-  const { offset, time } = event
-  if (event.type === 'frame') {
-    const frame = hops === undefined ? event.frame : { ...event.frame, hops }
-    return { type: 'frame', frame, relayed: { offset, time } }
-  }
-  const { track, session, timestamp, duration, data } = event
-  const record = {
-    track,
-    moment: { session, timestamp },
-    ...(duration === undefined ? {} : { duration }),
-    data,
-  }
-  return { type: 'data', record, relayed: { offset, time } }
 }

@@ -12,7 +12,9 @@ export interface Counts {
 }
 
 export class Metrics {
-  readonly #registry = new Registry()
+  readonly registry = new Registry()
+  /** Those of all processes that share a port, in Prometheus' text format; where there is but this one, its own. */
+  all = (): Promise<string> => this.registry.metrics()
   readonly #appended = this.#histogram(
     'framelog_frame_append_seconds',
     'From the receipt of a frame to its acknowledgement by the log',
@@ -31,7 +33,7 @@ export class Metrics {
       const made: Gauge = new Gauge({
         name: `framelog_${name}`,
         help,
-        registers: [this.#registry],
+        registers: [this.registry],
         collect: () => made.set(counts()[name]),
       })
     }
@@ -54,18 +56,24 @@ export class Metrics {
     this.#relayed.observe(time / 1000)
   }
 
-  get contentType(): string {
-    return this.#registry.contentType
+  /** @param window for which what viewers are sent is gathered now, milliseconds */
+  gathers(window: () => number): void {
+    const made: Gauge = new Gauge({
+      name: 'framelog_gather_seconds',
+      help: 'For how long what viewers are sent is gathered before it is written, at most: 0 while there is time to spare',
+      aggregator: 'max',
+      registers: [this.registry],
+      collect: () => made.set(window() / 1000),
+    })
   }
 
-  /** In Prometheus' text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics()
+  get contentType(): string {
+    return this.registry.contentType
   }
 
   /** By the names that all Prometheus clients have for them; of their other ones some watch every collection of garbage. */
   #process(): void {
-    const registers = [this.#registry]
+    const registers = [this.registry]
     const cpu: Counter = new Counter({
       name: 'process_cpu_seconds_total',
       help: 'Of this process, user and system, seconds of a core',
@@ -85,6 +93,6 @@ export class Metrics {
   }
 
   #histogram(name: string, help: string): Histogram {
-    return new Histogram({ name, help, buckets, registers: [this.#registry] })
+    return new Histogram({ name, help, buckets, registers: [this.registry] })
   }
 }

@@ -64,6 +64,12 @@ const broadcastState = v.picklist(['waiting', 'live', 'interrupted', 'ended'])
 /** What a broadcast is doing: no frames yet, on air, its publisher is gone for the moment, over. */
 export type BroadcastState = v.InferOutput<typeof broadcastState>
 
+export const deliveries = ['prompt', 'gathered'] as const
+const delivery = v.picklist(deliveries)
+
+/** What a viewer may ask for: the lowest lag, or the lowest cost. */
+export type Delivery = v.InferOutput<typeof delivery>
+
 const schemas = {
   /** The first message on each socket. */
   hello: v.variant('role', [
@@ -84,6 +90,8 @@ const schemas = {
       from: position,
       /** Id of the topic that an offset is of, as a place told it: without it, of whichever is there. */
       topic: v.optional(shortText),
+      /** As soon as it is there, or gathered to few writes; without it, as the gateway has time. */
+      delivery: v.optional(delivery),
     }),
     v.looseObject({ role: v.literal('data'), version: count, token: v.optional(shortText) }),
   ]),

@@ -67,7 +67,7 @@ describe('a Kafka broker that stands still', { timeout: 120_000 }, () => {
     const version = { version: '', build_time: '' }
     const metrics = new Metrics(() => relay.counts)
     const options = { relay, clock, log: createLogger('error'), metrics, gateway: 'test', version }
-    gateway = await startGateway({ ...options, host: '127.0.0.1', port: 0, pages: '/nowhere' })
+    gateway = await startGateway({ ...options, gatherTime: 0, host: '127.0.0.1', port: 0, pages: '/nowhere' })
     ws = `ws://127.0.0.1:${gateway.port}`
   })
   after(async () => {

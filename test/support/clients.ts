@@ -6,6 +6,7 @@ import type { Frame, NumberedFrame } from '../../src/media/frame.ts'
 import type { Moment, TimedData } from '../../src/media/timed-data.ts'
 import { type Millis, micros, trackName } from '../../src/units.ts'
 import {
+  type Delivery,
   decodeMessage,
   encodeMessage,
   type KnownMessage,
@@ -228,10 +229,15 @@ export class TestWriter extends WireClient {
 export class TestViewer extends WireClient {
   readonly openedAt = performance.now()
 
-  static async connect(base: string, id: string, from = 'live'): Promise<TestViewer> {
+  static async connect(
+    base: string,
+    id: string,
+    from = 'live',
+    asks: { readonly delivery?: Delivery } = {},
+  ): Promise<TestViewer> {
     const viewer = new TestViewer(`${base}/api/v1/broadcasts/${id}/watch`)
     await viewer.opened()
-    viewer.send({ type: 'hello', role: 'watch', version: protocolVersion, from })
+    viewer.send({ type: 'hello', role: 'watch', version: protocolVersion, from, ...asks })
     return viewer
   }
 

@@ -1,5 +1,6 @@
 /** `/watch/ID`: one broadcast, as large as the window allows. */
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
+import { deliveries } from '../../wire/message.ts'
 import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
 import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { ControlBar } from './control-bar.ts'
@@ -82,6 +83,7 @@ function show(id: BroadcastId): void {
       label: words.picture(id),
       mode: playerModes.find(name => name === page.searchParams.get('player')),
       chases: page.searchParams.get('chase') !== '0',
+      delivery: deliveries.find(name => name === page.searchParams.get('delivery')),
       from,
       sound: muted ? 'off' : 'heard',
       onData: record => overlay.take(record),

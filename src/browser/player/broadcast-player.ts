@@ -2,7 +2,7 @@
 import { mainTrack } from '../../media/catalog.ts'
 import type { TimedData } from '../../media/timed-data.ts'
 import type { BroadcastId, Millis, Offset, TrackName } from '../../units.ts'
-import { type BroadcastState, type MessageOf, protocolVersion } from '../../wire/message.ts'
+import { type BroadcastState, type Delivery, type MessageOf, protocolVersion } from '../../wire/message.ts'
 import { socketPath, tokenOf } from '../net/address.ts'
 import { Link, type LinkMessage, type Problem } from '../net/link.ts'
 import { type Aim, Course } from './course.ts'
@@ -63,6 +63,8 @@ export interface PlayerOptions {
   readonly mode: PlayerMode | undefined
   /** Whether a live picture that has fallen behind hurries back. */
   readonly chases: boolean
+  /** What it asks of the gateway; undefined leaves it to that. */
+  readonly delivery?: Delivery | undefined
   /** `live`, `start`, `-30s`, an ISO time, or `@` and an offset. */
   readonly from: string
   readonly sound: SoundWish
@@ -243,7 +245,8 @@ export class BroadcastPlayer implements Player {
   }
 
   #hello(): MessageOf<'hello'> {
-    const token = tokenOf(this.#options.page)
+    const { page, delivery } = this.#options
+    const token = tokenOf(page)
     // What comes is begun with anew, whatever the broadcast has become meanwhile.
     if (this.#joinsAnew) this.#course.forget()
     const place = this.#course.hello()
@@ -253,6 +256,7 @@ export class BroadcastPlayer implements Player {
       role: 'watch',
       version: protocolVersion,
       ...place,
+      ...(delivery === undefined ? {} : { delivery }),
       ...(token === undefined ? {} : { token }),
     }
   }

@@ -1,6 +1,7 @@
 /** The options of `load`, checked. */
 import { FramelogError } from '../../errors.ts'
 import { type BroadcastId, broadcastId, quote } from '../../units.ts'
+import { type Delivery, deliveries } from '../../wire/message.ts'
 import { gatewayUrl, spanOption } from '../options.ts'
 import { ownClip } from './clip.ts'
 
@@ -14,6 +15,7 @@ export interface LoadFlags {
   readonly duration: string
   readonly warmUp: string
   readonly pace: string
+  readonly delivery?: string
   readonly file?: string
   readonly json?: boolean
 }
@@ -31,6 +33,8 @@ export interface LoadOptions {
   /** Milliseconds, each. */
   readonly duration: number
   readonly warmUp: number
+  /** What viewers ask of the gateway. */
+  readonly delivery: Delivery | undefined
   /** Viewers that join in a second. */
   readonly pace: number
   readonly file: string
@@ -56,9 +60,16 @@ export function loadOptions(names: readonly string[], flags: LoadFlags): LoadOpt
     duration: spanOption('--duration', flags.duration),
     warmUp: spanOption('--warm-up', flags.warmUp),
     pace: whole('--pace', flags.pace, 1, loadLimits.pace),
+    delivery: flags.delivery === undefined ? undefined : deliveryOption(flags.delivery),
     file: flags.file ?? ownClip,
     json: flags.json === true,
   }
+}
+
+function deliveryOption(text: string): Delivery {
+  const delivery = deliveries.find(each => each === text)
+  if (delivery !== undefined) return delivery
+  throw new FramelogError('BAD_OPTION', `--delivery is ${quote(text)}: expected ${deliveries.join(' or ')}`)
 }
 
 function whole(name: string, text: string, least: number, most: number): number {

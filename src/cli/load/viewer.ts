@@ -1,5 +1,6 @@
 /** A virtual viewer: takes a broadcast as it comes, or slowly, and counts what it gets and what it does not. */
 import {
+  type Delivery,
   decodeBundle,
   decodeMessage,
   isBundle,
@@ -17,12 +18,15 @@ export interface ViewerOptions {
   readonly id: string
   readonly tally: Tally
   /** Bytes a second that it takes at most. */
-  readonly rate?: number
+  readonly rate?: number | undefined
+  /** What it asks of the gateway. */
+  readonly delivery?: Delivery | undefined
 }
 
 export class VirtualViewer extends Client {
   readonly #tally: Tally
   readonly #rate: number | undefined
+  readonly #delivery: Delivery | undefined
   #connectedAt = performance.now()
   #hasJoined = false
   /** The number of the next frame, once one has come; and how many the gateway says are left out before it. */
@@ -33,10 +37,11 @@ export class VirtualViewer extends Client {
   #pausedUntil = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor({ target, id, tally, rate }: ViewerOptions) {
+  constructor({ target, id, tally, rate, delivery }: ViewerOptions) {
     super(target, target.socketUrl(id, 'watch'))
     this.#tally = tally
     this.#rate = rate
+    this.#delivery = delivery
   }
 
   /** Whether it has got a frame. */
@@ -57,7 +62,8 @@ export class VirtualViewer extends Client {
   }
 
   protected hello(): KnownMessage {
-    return { type: 'hello', role: 'watch', version: protocolVersion, from: 'live' }
+    const delivery = this.#delivery === undefined ? {} : { delivery: this.#delivery }
+    return { type: 'hello', role: 'watch', version: protocolVersion, from: 'live', ...delivery }
   }
 
   protected onWelcome(): void {}

@@ -1,0 +1,44 @@
+/** What the relay sends viewers, as messages: encoded once for all of them. */
+import type { Clock } from '../core/clock.ts'
+import { addHops, type Hops } from '../media/hops.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { Packet, ViewerEvent } from '../relay/packet.ts'
+import type { KnownMessage } from '../wire/message.ts'
+import { encodeFramed } from './framed.ts'
+import type { Encode } from './run.ts'
+
+/** A frame's way ends with the first viewer that it is encoded for. */
+export function viewerEncoder(clock: Clock, metrics: Metrics): Encode {
+  const relayed = ({ way }: Packet): Hops | undefined => {
+    if (way?.hops.read === undefined) return undefined
+    const took = clock.monotonic() - way.readAt
+    metrics.relayed(took)
+    return addHops(way.hops, { relayed: way.hops.read + took * 1000 })
+  }
+  return packet => {
+    packet.encoded ??= encodeFramed(toMessage(packet.event, relayed(packet)))
+    return packet.encoded
+  }
+}
+
+/** @param hops of a frame that is sent as it came */
+function toMessage(event: ViewerEvent, hops: Hops | undefined): KnownMessage {
+  if (event.type === 'span') {
+    const { type, first, last, gaps, isOver } = event
+    return { type, first, last, over: isOver, gaps: gaps.map(([from, to]) => [from, to]) }
+  }
+  if (event.type !== 'frame' && event.type !== 'data') return event
+  const { offset, time } = event
+  if (event.type === 'frame') {
+    const frame = hops === undefined ? event.frame : { ...event.frame, hops }
+    return { type: 'frame', frame, relayed: { offset, time } }
+  }
+  const { track, session, timestamp, duration, data } = event
+  const record = {
+    track,
+    moment: { session, timestamp },
+    ...(duration === undefined ? {} : { duration }),
+    data,
+  }
+  return { type: 'data', record, relayed: { offset, time } }
+}
