@@ -3,12 +3,13 @@
  * cost. Viewers are another process, in C, which takes little of the machine.
  *
  * FANOUT_VIEWERS (50,200,500,1000), FANOUT_ROUNDS (3), FANOUT_SECONDS (10), FANOUT_WARM_UP (3), FANOUT_ONLY (names of
- * subjects, all), FANOUT_BYTES (6250 a frame), FANOUT_RATE (30 frames a second).
+ * subjects, all, with ; between them), FANOUT_PLOT (an SVG file), FANOUT_BYTES (6250 a frame), FANOUT_RATE (30 frames a second).
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
+import { type Cost, plotCosts } from './fan-out/plot.ts'
 import { programOf } from './fan-out/programs.ts'
 import { type SubjectName, subjects } from './fan-out/subjects.ts'
 import { median } from './lag/figures.ts'
@@ -64,11 +65,13 @@ console.log(
     '| viewers |  | CPU s/Gbit | ÷ floor | of a core, % | frames missing | age p50, ms | p99 | memory, MiB |\n' +
     '| --: | --- | --: | --: | --: | --: | --: | --: | --: |',
 )
+const costs: Cost[] = []
 for (const viewers of crowds) {
   const of = (name: string, what: Exclude<keyof Outcome, 'tellsAge'>): number =>
     median((outcomes.get(`${viewers} ${name}`) ?? []).map(each => each[what]))
   for (const name of names) {
     const all = outcomes.get(`${viewers} ${name}`) ?? []
+    costs.push({ name, viewers, perGigabit: of(name, 'perGigabit') })
     const missing = median(all.map(({ least, most }) => most - least))
     const tellsAge = all.every(each => each.tellsAge)
     const cells = [
@@ -82,6 +85,8 @@ for (const viewers of crowds) {
     console.log(`| ${viewers} | ${name} | ${cells.join(' | ')} |`)
   }
 }
+
+if (process.env.FANOUT_PLOT !== undefined) await plotCosts(process.env.FANOUT_PLOT, costs)
 
 async function measure(name: SubjectName, count: number): Promise<Outcome> {
   await using subject = await subjects[name](stream)

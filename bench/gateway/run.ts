@@ -12,12 +12,13 @@ import { film, type Plan } from '../log/camera.ts'
 import { Ledger } from '../log/ledger.ts'
 import { countsBetween } from '../log/requests.ts'
 import { connectionsByPort } from '../log/sockets.ts'
-import { answer, frameBytes, patience, type Result, rate, type Task, tell } from '../log/task.ts'
+import { answer, patience, type Result, rate, type Task, tell, usualBytes } from '../log/task.ts'
 import { type Look, lookMark } from './look.ts'
 import { watch } from './viewer.ts'
 
 const task = JSON.parse(process.argv[2] ?? '') as Task
-const data = new Uint8Array(frameBytes).map(() => Math.random() * 256)
+const bytes = task.bytes ?? usualBytes
+const data = new Uint8Array(bytes).map(() => Math.random() * 256)
 const prefix = `bench-gateway-${process.pid}-`
 
 await answer(run)
@@ -50,7 +51,7 @@ async function measure(gateway: RunningGateway): Promise<Result> {
     Array.from({ length: live }, async (_, broadcast) => {
       const id = `broadcast-${broadcast}`
       const publisher = await TestPublisher.connect(gateway.ws, id)
-      publisher.publish(1, { bytes: frameBytes, keyframe: true })
+      publisher.publish(1, { bytes, keyframe: true })
       await publisher.acknowledged(publisher.sequence - 1)
       const first = publisher.sequence
       await Promise.all(
@@ -86,6 +87,7 @@ async function measure(gateway: RunningGateway): Promise<Result> {
     }),
   )
   const sentAt: number[][] = publishers.map(() => [])
+  for (let i = 0; i < (task.idle ?? 0); i++) await beginIdle(gateway, `idle-${i}`)
 
   const plan: Plan = { live, rate, seconds: warmUp + seconds }
   let begin: { readonly at: number; readonly look: Promise<Look>; readonly cpu: number } | undefined
@@ -100,11 +102,11 @@ async function measure(gateway: RunningGateway): Promise<Result> {
     const frame = { ...testFrame(publisher.sequence++, { bytes: 4 }), data }
     const message = encodeMessage({ type: 'frame', frame })
     // A Buffer is masked where it lies. What this process leaves to its garbage collector takes the machine from the gateway.
-    const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength)
+    const written = Buffer.from(message.buffer, message.byteOffset, message.byteLength)
     const sent = performance.now()
     for (const ledger of [within, outside]) ledger.send(broadcast, due, sent)
     sentAt[broadcast]?.push(sent)
-    publisher.socket.send(bytes)
+    publisher.socket.send(written)
   })
   const clients = ownCpu() - (begin?.cpu ?? 0)
   const after = await look(gateway, 2)
@@ -128,6 +130,15 @@ async function measure(gateway: RunningGateway): Promise<Result> {
     requests: countsBetween(before.counts, after.counts),
     connections: connections && ports.map(port => connections.get(port) ?? 0),
   }
+}
+
+/** A broadcast that has begun, is over, and is watched. */
+async function beginIdle(gateway: RunningGateway, id: string): Promise<void> {
+  const publisher = await TestPublisher.connect(gateway.ws, id)
+  publisher.publish(1, { bytes, keyframe: true })
+  await publisher.acknowledged(publisher.sequence - 1)
+  await watch(`${gateway.ws}/api/v1/broadcasts/${id}/watch`, () => {})
+  await publisher.end()
 }
 
 /** Asks the gateway, which answers on its standard error. @param which of its answers, from 1 */

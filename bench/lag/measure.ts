@@ -136,8 +136,10 @@ export async function soundOf({ view, watch }: Subject, { page }: View): Promise
 /** @returns percent of the samples in between */
 export function missingBetween(before: Sound | undefined, after: Sound | undefined): number | undefined {
   if (before === undefined || after === undefined) return undefined
-  const missing = after.missing - before.missing
-  return (100 * missing) / Math.max(1, after.played - before.played + missing)
+  // A sound card that took another one's place counts from zero.
+  const { played, missing } = after.played < before.played ? { played: 0, missing: 0 } : before
+  const share = after.missing - missing
+  return (100 * share) / Math.max(1, after.played - played + share)
 }
 
 async function stillWords({ page }: View, misread: number): Promise<string> {

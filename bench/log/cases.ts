@@ -4,6 +4,7 @@ import { measure, type Outcome } from './measure.ts'
 import type { Case, LogSettings } from './settings.ts'
 import type { SubjectName } from './subject.ts'
 import { caseName, goals, type Results, table } from './table.ts'
+import { usualBytes } from './task.ts'
 import { makeTopics } from './topics.ts'
 import { startWarmBrokers } from './warm-up.ts'
 
@@ -12,8 +13,9 @@ export async function bench(settings: LogSettings): Promise<void> {
   const results = await measureCases(settings)
   const { rounds, seconds } = settings
   const cores = availableParallelism()
+  const sizes = [...new Set(settings.cases.map(({ bytes = usualBytes }) => `${bytes / 1000} kB`))].join(', ')
   console.log(
-    `\n30 frames/s of 6 kB a broadcast, ${rounds} rounds of ${seconds} s, ${cores} cores, milliseconds\n`,
+    `\n30 frames/s of ${sizes} a broadcast, ${rounds} rounds of ${seconds} s, ${cores} cores, milliseconds\n`,
   )
   console.log(table(results, settings))
   console.log(`\n${goals(results).join('\n') || 'No goal was measured in a calm round.'}`)
@@ -34,7 +36,7 @@ async function measureCase(
   its: Case,
   bootstrapServers: string,
 ): Promise<Map<SubjectName, Outcome[]>> {
-  const { live, viewers } = its
+  const { live, open, viewers, bytes } = its
   const prefix = `bench-log-${process.pid}-${its.live}-${its.open}`
   await using topics = await makeTopics(bootstrapServers, prefix, its.open)
   const found = new Map<SubjectName, Outcome[]>(subjects.map(subject => [subject, []]))
@@ -42,7 +44,8 @@ async function measureCase(
     const order = round % 2 === 1 ? subjects : subjects.toReversed()
     for (const subject of order) {
       const isOurs = subject === 'ours' || subject === 'gateway'
-      const task = { subject, bootstrapServers, topics: topics.names, live, viewers, warmUp, seconds }
+      const load = { live, idle: open - live, viewers, bytes }
+      const task = { subject, bootstrapServers, topics: topics.names, ...load, warmUp, seconds }
       const outcome = await measure({ ...task, profile: isOurs ? profile : undefined }, tries)
       found.get(subject)?.push(outcome)
       process.stderr.write(`${caseName(its)}, round ${round}, ${subject}: ${words(outcome)}\n`)

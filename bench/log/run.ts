@@ -12,7 +12,7 @@ import { openOurs } from './ours.ts'
 import { countsBetween, type RequestCounts, Requests } from './requests.ts'
 import { connectionsByPort } from './sockets.ts'
 import type { LogSubjectName, OpenSubject, Subject } from './subject.ts'
-import { answer, frameBytes, patience, type Result, rate, type Task, tell } from './task.ts'
+import { answer, patience, type Result, rate, type Task, tell, usualBytes } from './task.ts'
 
 const opens: Readonly<Record<LogSubjectName, OpenSubject>> = {
   ours: openOurs,
@@ -24,7 +24,7 @@ const task = JSON.parse(process.argv[2] ?? '') as Task & { readonly subject: Log
 const name = (): string => Math.random().toString(36).slice(2, 10).padEnd(8, '0')
 const session = name()
 const probe = name()
-const value = new Uint8Array(frameBytes).map(() => Math.random() * 256)
+const value = new Uint8Array(task.bytes ?? usualBytes).map(() => Math.random() * 256)
 const requests = new Requests()
 const ledger = new Ledger(task.live)
 /** Topics that frames go to: spread evenly over all that are followed. */

@@ -1,5 +1,6 @@
 /** What a run can be told by the environment, and which cases that makes. */
 import { logSubjects, type SubjectName } from './subject.ts'
+import { usualBytes } from './task.ts'
 
 export interface Case {
   readonly brokers: 1 | 3
@@ -9,6 +10,8 @@ export interface Case {
   readonly open: number
   /** Of each broadcast, on a gateway. */
   readonly viewers?: number
+  /** Of each frame. */
+  readonly bytes?: number
 }
 
 export interface LogSettings {
@@ -29,7 +32,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** @throws Error that names the variable */
 export function readSettings(env: Environment): LogSettings {
-  const broadcasts = list(env.LOG_BROADCASTS || '1,10,50,50/1000').map(readBroadcasts)
+  const broadcasts = list(env.LOG_BROADCASTS || '1,10,50,50/1000').map(each => readBroadcasts(each, 'LOG'))
   const cases = readBrokers(env, 'LOG').flatMap(brokers => broadcasts.map(each => ({ brokers, ...each })))
   return { ...readRounds(env, 'LOG'), cases, subjects: readSubjects(env.LOG_ONLY) }
 }
@@ -37,10 +40,12 @@ export function readSettings(env: Environment): LogSettings {
 /** Of a gateway beside the bare client. @throws Error that names the variable */
 export function readGatewaySettings(env: Environment): LogSettings {
   const viewers = number(env, 'GATEWAY_VIEWERS', 1, 1, 1000)
-  const broadcasts = list(env.GATEWAY_BROADCASTS || '1,10').map(each => {
-    if (!/^[1-9]\d{0,2}$/.test(each)) throw new Error('GATEWAY_BROADCASTS takes numbers such as 1,10')
-    return { live: Number(each), open: Number(each), viewers }
-  })
+  const bytes = number(env, 'GATEWAY_BYTES', usualBytes, 200, 100_000)
+  const broadcasts = list(env.GATEWAY_BROADCASTS || '1,10').map(each => ({
+    ...readBroadcasts(each, 'GATEWAY'),
+    viewers,
+    bytes,
+  }))
   const cases = readBrokers(env, 'GATEWAY').flatMap(brokers => broadcasts.map(each => ({ brokers, ...each })))
   return { ...readRounds(env, 'GATEWAY'), cases, subjects: ['gateway', 'bare'] }
 }
@@ -63,11 +68,12 @@ function readBrokers(env: Environment, prefix: Prefix): readonly (1 | 3)[] {
 }
 
 /** `50` or `50/1000`: fifty that send, of a thousand that are followed. */
-function readBroadcasts(text: string): Pick<Case, 'live' | 'open'> {
+function readBroadcasts(text: string, prefix: Prefix): Pick<Case, 'live' | 'open'> {
   const match = /^(\d{1,4})(?:\/(\d{1,5}))?$/.exec(text)
   const live = Number(match?.[1])
   const open = Number(match?.[2] ?? live)
-  if (!(live >= 1 && open >= live)) throw new Error('LOG_BROADCASTS takes numbers such as 50, or 50/1000')
+  if (!(live >= 1 && open >= live))
+    throw new Error(`${prefix}_BROADCASTS takes numbers such as 50, or 50/1000`)
   return { live, open }
 }
 

@@ -10,6 +10,10 @@ export interface Task {
   readonly live: number
   /** Of each broadcast, on a gateway. */
   readonly viewers?: number | undefined
+  /** Of each frame; 6 kB where it is not told. */
+  readonly bytes?: number | undefined
+  /** Broadcasts of a gateway that are watched and send nothing. */
+  readonly idle?: number | undefined
   readonly warmUp: number
   readonly seconds: number
   /** Folder for a CPU profile. */
@@ -34,9 +38,9 @@ export type Told =
   | { readonly kind: 'result'; readonly result: Result }
   | { readonly kind: 'failed'; readonly reason: string }
 
-/** Frames a second of a broadcast, and bytes of each. */
+/** Frames a second of a broadcast, and bytes of each where nothing else is told. */
 export const rate = 30
-export const frameBytes = 6000
+export const usualBytes = 6000
 /** Seconds for the first records to come, a group's first join included, and for the last ones. */
 export const patience = 60
 

@@ -43,13 +43,21 @@ const integer =
     return n
   }
 
+const milliseconds = (value: string): number => {
+  const n = /^\d{1,4}ms$/.test(value) ? Number(value.slice(0, -2)) : Number.NaN
+  if (n <= 1000) return n
+  throw new RangeError('milliseconds from 0ms to 1000ms')
+}
+
 /** Each reads by itself what its viewers watch. */
 const mostWorkers = 64
 
-const workers = (value: string): number =>
-  value.toLowerCase() === 'auto'
-    ? Math.min(mostWorkers, availableParallelism())
-    : integer(1, mostWorkers)(value)
+const workers = (value: string): number => {
+  if (value.toLowerCase() === 'auto') return Math.min(mostWorkers, availableParallelism())
+  const n = /^\d{1,2}$/.test(value) ? Number(value) : Number.NaN
+  if (n >= 1 && n <= mostWorkers) return n
+  throw new RangeError(`a whole number from 1 to ${mostWorkers}, or auto`)
+}
 
 const oneOf =
   <Value extends string>(...values: readonly Value[]) =>
@@ -206,7 +214,7 @@ export const settings = {
   ),
   TLS_KEY: setting('PEM file with the key of that certificate.', undefined, text),
   WORKERS: setting(
-    'Processes that share the port, each a gateway of its own on the log: a number, or `auto` for one on each core. The embedded log belongs to one process: it takes 1.',
+    'Processes that share the port, each a gateway of its own on the log: 1 to 64, or `auto` for one on each core. More than 1 needs Kafka: the embedded log belongs to one process.',
     '1',
     workers,
   ),
@@ -216,9 +224,9 @@ export const settings = {
     span,
   ),
   GATHER_TIME: setting(
-    'Milliseconds for which what viewers are sent is gathered to one write, at most: the busier the gateway, the more of them. 0 sends everything at once.',
-    '100',
-    integer(0, 1000),
+    'For how long what viewers are sent is gathered to one write at most, up to `1000ms`: as long as that for those who ask for it, and for all the longer the busier the gateway is. `0ms` sends everything at once.',
+    '100ms',
+    milliseconds,
   ),
   PUBLISHER_GRACE: setting('How long a publisher may be gone before its broadcast ends.', '30s', span),
 } as const
@@ -264,7 +272,7 @@ export function readConfig(env: Environment): Config {
     wrong.push('TLS_CERTIFICATE and TLS_KEY go together')
   if (Number(config.WORKERS) > 1 && config.BOOTSTRAP_SERVERS === undefined)
     wrong.push(
-      `WORKERS is ${config.WORKERS}: the embedded log belongs to one process, BOOTSTRAP_SERVERS is not set`,
+      `WORKERS makes ${config.WORKERS} processes, and the embedded log belongs to one: set BOOTSTRAP_SERVERS, or WORKERS=1`,
     )
   wrong.push(...withoutEffect(env))
   if (wrong.length > 0) throw new FramelogError('BAD_CONFIG', wrong.join('; '))

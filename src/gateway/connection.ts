@@ -41,7 +41,9 @@ export class Connection {
   readonly #cancelHello: () => void
   #cancelHeartbeat: () => void = () => {}
   readonly #backlog = new Backlog()
-  #alive = true
+  /** Whether anything has come since the last look, and whether it was asked for at that. */
+  #isHeard = true
+  #isAsked = false
   #greeted = false
   #closed = false
   #unknown = 0
@@ -62,7 +64,7 @@ export class Connection {
     socket.on('error', error => this.#log.debug({ reason: error.message }, 'socket error'))
     socket.on('close', () => this.#end())
     socket.on('pong', () => {
-      this.#alive = true
+      this.#isHeard = true
     })
     stream.on('drain', () => this.#drained())
     this.#heartbeat()
@@ -147,7 +149,7 @@ export class Connection {
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#closed) return
-    this.#alive = true
+    this.#isHeard = true
     try {
       if (!isBinary) throw new FramelogError('BAD_MESSAGE', 'A text message; messages are binary')
       const message = decodeMessage(data)
@@ -186,15 +188,16 @@ export class Connection {
     for (const resolve of waiting) resolve()
   }
 
-  /** A half-dead connection says nothing: two looks without an answer end it. */
+  /** A half-dead connection says nothing, also where it is asked to. Who speaks by itself is not asked. */
   #heartbeat(): void {
     this.#cancelHeartbeat = this.#clock.after(connectionLimits.heartbeat, () => {
-      if (!this.#alive) {
+      if (!this.#isHeard && this.#isAsked) {
         this.#socket.terminate()
         return
       }
-      this.#alive = false
-      this.#socket.ping()
+      this.#isAsked = !this.#isHeard
+      if (this.#isAsked) this.#socket.ping()
+      this.#isHeard = false
       this.#heartbeat()
     })
   }

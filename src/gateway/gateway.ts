@@ -47,12 +47,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     frameworkErrors: (error, request, reply) => sendError(reply, unroutable(error, request.url)),
     clientErrorHandler: refuseBytes,
   })
-  const gather = new Gather(options.clock, options.gatherTime, eventLoopLoad())
-  const sockets = new Sockets({
-    ...options,
-    gather,
-    encode: viewerEncoder(options.clock, options.metrics),
-  })
+  const encoder = viewerEncoder(options.clock, options.metrics)
+  const gather = new Gather(options.clock, options.gatherTime, eventLoopLoad(), encoder)
+  const sockets = new Sockets({ ...options, gather, encode: encoder.encode })
   options.metrics.gathers(() => gather.window)
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const isClients = error.statusCode !== undefined && error.statusCode < 500

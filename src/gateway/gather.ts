@@ -3,9 +3,10 @@
  * spare everything goes out in the turn in which it came, and the busier the process, the longer is gathered before.
  */
 import type { Clock } from '../core/clock.ts'
-import type { Packet } from '../relay/packet.ts'
+import type { Encoded, Packet } from '../relay/packet.ts'
 import type { Delivery } from '../wire/message.ts'
-import { Run } from './run.ts'
+import { type Encode, Run } from './run.ts'
+import type { ViewerEncoder } from './viewer-message.ts'
 
 export const gatherLimits = {
   /** Shares of the most that is gathered, from nothing on. */
@@ -30,14 +31,29 @@ export interface Outlet {
 /** Outlets that are sent what came at the same moments. */
 export class Lane {
   readonly #clock: Clock
+  readonly #encoder: ViewerEncoder
+  /** What others had been sent before it went out here. */
+  readonly #late = new Map<Packet, Encoded>()
   /** Milliseconds from the first packet to the write. */
   window = 0
   #waiting: Outlet[] = []
   /** The newest run that begins with what came last. */
   #first: Run | undefined
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, encoder: ViewerEncoder) {
     this.#clock = clock
+    this.#encoder = encoder
+  }
+
+  /** Of what this lane sends now. */
+  readonly encode: Encode = packet => {
+    if (this.window === 0 || packet.encoded === undefined) return this.#encoder.encode(packet)
+    let late = this.#late.get(packet)
+    if (late === undefined) {
+      late = this.#encoder.again(packet)
+      this.#late.set(packet, late)
+    }
+    return late
   }
 
   /** A run that begins with a packet. */
@@ -59,6 +75,7 @@ export class Lane {
     // What is sent is kept by nobody but those who have not taken it.
     this.#first = undefined
     for (const outlet of waiting) outlet.onLane()
+    this.#late.clear()
   }
 }
 
@@ -72,11 +89,12 @@ export class Gather {
   #cancel: () => void = () => {}
 
   /** @param most that is gathered, milliseconds. @param load share of the time since it was last asked for that was taken */
-  constructor(clock: Clock, most: number, load: () => number) {
+  constructor(clock: Clock, most: number, load: () => number, encoder: ViewerEncoder) {
     this.#clock = clock
     this.#most = most
     this.#load = load
-    this.#lanes = { prompt: new Lane(clock), usual: new Lane(clock), gathered: new Lane(clock) }
+    const lane = (): Lane => new Lane(clock, encoder)
+    this.#lanes = { prompt: lane(), usual: lane(), gathered: lane() }
     this.#lanes.gathered.window = most
     this.#look()
   }

@@ -7,17 +7,40 @@ import type { KnownMessage } from '../wire/message.ts'
 import { encodeFramed } from './framed.ts'
 import type { Encode } from './run.ts'
 
-/** A frame's way ends with the first viewer that it is encoded for. */
-export function viewerEncoder(clock: Clock, metrics: Metrics): Encode {
-  const relayed = ({ way }: Packet): Hops | undefined => {
+export interface ViewerEncoder {
+  /** A frame's way ends with the first viewer that it is encoded for. */
+  readonly encode: Encode
+  /** For those who get later what others have had: their way is longer. Kept by nobody but the caller. */
+  readonly again: Encode
+}
+
+export function viewerEncoder(clock: Clock, metrics: Metrics): ViewerEncoder {
+  const relayed = ({ way }: Packet, onMeasured: (took: number) => void): Hops | undefined => {
     if (way?.hops.read === undefined) return undefined
     const took = clock.monotonic() - way.readAt
-    metrics.relayed(took)
+    onMeasured(took)
     return addHops(way.hops, { relayed: way.hops.read + took * 1000 })
   }
-  return packet => {
-    packet.encoded ??= encodeFramed(toMessage(packet.event, relayed(packet)))
+  const encode: Encode = packet => {
+    packet.encoded ??= encodeFramed(
+      toMessage(
+        packet.event,
+        relayed(packet, took => metrics.relayed(took)),
+      ),
+    )
     return packet.encoded
+  }
+  return {
+    encode,
+    again: packet =>
+      packet.way === undefined
+        ? encode(packet)
+        : encodeFramed(
+            toMessage(
+              packet.event,
+              relayed(packet, () => {}),
+            ),
+          ),
   }
 }
 

@@ -89,7 +89,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
     const run = this.#run
     if (run === undefined) return
     this.#run = undefined
-    this.connection?.sendFramed(run.bytes(this.#context.encode))
+    this.connection?.sendFramed(run.bytes(this.#lane.encode))
   }
 
   close(error: FramelogError): void {

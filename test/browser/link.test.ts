@@ -173,6 +173,27 @@ describe('a page’s link', { timeout: 60_000 }, () => {
     await Promise.all([a.die(), b.die()])
   })
 
+  it('pings where nothing comes, and hardly where a viewer hears frames anyway', async () => {
+    const { gateways, link } = await setUp(1)
+    const [a = assert.fail()] = gateways
+    const pings = (): number => a.heard.filter(({ type }) => type === 'ping').length
+    // Those with which a connection begins.
+    await until(() => pings() >= 6)
+    let frames = 0
+    const before = pings()
+    const camera = setInterval(() => {
+      frames += 1
+      a.send({ type: 'state', state: 'live' })
+    }, 50)
+    await until(() => frames >= 60)
+    const meanwhile = pings() - before
+    clearInterval(camera)
+    assert.ok(meanwhile <= 1, `${meanwhile} pings in three seconds of frames`)
+    await until(() => pings() >= before + meanwhile + 2)
+    link.close()
+    await a.die()
+  })
+
   it('tries a gateway beside the one that takes a connection and says nothing', async () => {
     const { gateways, link, last } = await setUp(2)
     const [a = assert.fail(), b = assert.fail()] = gateways

@@ -12,7 +12,7 @@ const frames = 60
 describe('viewers who ask for', { timeout: 60_000 }, () => {
   let gateway: RunningGateway
   before(async () => {
-    gateway = await startGateway({ GATHER_TIME: String(gatherTime) })
+    gateway = await startGateway({ GATHER_TIME: `${gatherTime}ms` })
   })
   after(() => gateway[Symbol.asyncDispose]())
 

@@ -130,6 +130,9 @@ describe('workers', { timeout: 120_000 }, () => {
     assert.equal(failed.output.match(/PORT_UNUSABLE/g)?.length, 1)
     const { code, output } = await failGateway({ WORKERS: '2' })
     assert.equal(code, 1)
-    assert.match(output, /WORKERS is 2: the embedded log belongs to one process/)
+    assert.match(
+      output,
+      /WORKERS makes 2 processes, and the embedded log belongs to one: set BOOTSTRAP_SERVERS, or WORKERS=1/,
+    )
   })
 })

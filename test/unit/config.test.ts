@@ -28,6 +28,7 @@ const sensible = (name: string): string =>
     LOG_LEVEL: 'warn',
     PUBLIC_URL: 'https://video.example.org',
     DRAIN_TIME: '1s',
+    GATHER_TIME: '50ms',
   })[name] ?? '1'
 
 describe('the address of a gateway', () => {
@@ -50,6 +51,37 @@ describe('the address of a gateway', () => {
   it('is served by a certificate and its key, or neither', () => {
     for (const name of ['TLS_CERTIFICATE', 'TLS_KEY'])
       assert.equal(wrong({ [name]: '/a.pem' }), 'TLS_CERTIFICATE and TLS_KEY go together')
+  })
+})
+
+describe('the load of a gateway', () => {
+  it('is gathered for milliseconds, up to a second', () => {
+    for (const [value, milliseconds] of [
+      ['0ms', 0],
+      ['50ms', 50],
+      ['1000ms', 1000],
+    ] as const)
+      assert.equal(readConfig({ GATHER_TIME: value }).GATHER_TIME, milliseconds)
+    for (const value of ['-1ms', '1001ms', '50', '1s', 'ms'])
+      assert.equal(
+        wrong({ GATHER_TIME: value }),
+        `GATHER_TIME is "${value}": expected milliseconds from 0ms to 1000ms`,
+      )
+  })
+
+  it('is shared by up to 64 processes, over Kafka', () => {
+    for (const [value, count] of [
+      ['1', 1],
+      ['64', 64],
+    ] as const)
+      assert.equal(readConfig({ BOOTSTRAP_SERVERS, WORKERS: value }).WORKERS, count)
+    assert.ok(Number(readConfig({ BOOTSTRAP_SERVERS, WORKERS: 'auto' }).WORKERS) >= 1)
+    for (const value of ['0', '65', '1.5', '-1', 'all'])
+      assert.equal(
+        wrong({ BOOTSTRAP_SERVERS, WORKERS: value }),
+        `WORKERS is "${value}": expected a whole number from 1 to 64, or auto`,
+      )
+    assert.match(wrong({ WORKERS: '2' }), /^WORKERS makes 2 processes/)
   })
 })
 

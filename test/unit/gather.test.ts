@@ -3,7 +3,12 @@ import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Gather, gatherLimits, type Lane } from '../../src/gateway/gather.ts'
 import { Run } from '../../src/gateway/run.ts'
+import { viewerEncoder } from '../../src/gateway/viewer-message.ts'
+import { Metrics } from '../../src/observe/metrics.ts'
 import { Packet } from '../../src/relay/packet.ts'
+import { micros, millis, offset } from '../../src/units.ts'
+import { decodeMessage } from '../../src/wire/message.ts'
+import { testFrame } from '../support/clients.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const { look, busy, idle, calm } = gatherLimits
@@ -22,6 +27,8 @@ function encoder(): { encode: (packet: Packet) => { bytes: Buffer; message: Buff
   }
   return counting
 }
+
+const unused = { encode: encoder().encode, again: encoder().encode }
 
 /** Names the outlets that a lane flushes. */
 function flushed(lane: Lane, ...names: string[]): string[] {
@@ -55,7 +62,7 @@ describe('a run of packets', () => {
 
 describe('what viewers are sent', () => {
   it('goes out in the turn in which it came while there is time to spare', async () => {
-    const gather = new Gather(new FakeClock(), 100, () => 0)
+    const gather = new Gather(new FakeClock(), 100, () => 0, unused)
     const seen = flushed(gather.lane(undefined), 'one', 'other')
     assert.deepEqual(seen, [])
     await turn()
@@ -66,7 +73,7 @@ describe('what viewers are sent', () => {
   it('is gathered the longer the busier the process is, and less after it was idle for a while', async () => {
     const clock = new FakeClock()
     let load = busy + 0.1
-    const gather = new Gather(clock, 90, () => load)
+    const gather = new Gather(clock, 90, () => load, unused)
     const windows = [gather.window]
     const looks = (count: number): void => {
       for (let i = 0; i < count; i++) {
@@ -101,7 +108,7 @@ describe('what viewers are sent', () => {
   it('goes at once or as rarely as may be where a viewer asks for that, whatever the load', async () => {
     const clock = new FakeClock()
     let load = 0
-    const gather = new Gather(clock, 90, () => load)
+    const gather = new Gather(clock, 90, () => load, unused)
     for (const each of [0, 1]) {
       load = each
       clock.advance(4 * look)
@@ -117,12 +124,42 @@ describe('what viewers are sent', () => {
 
   it('is never gathered where that is not wanted', async () => {
     const clock = new FakeClock()
-    const gather = new Gather(clock, 0, () => 1)
+    const gather = new Gather(clock, 0, () => 1, unused)
     clock.advance(10 * look)
     assert.equal(gather.window, 0)
     const seen = flushed(gather.lane('gathered'), 'one')
     await turn()
     assert.deepEqual(seen, ['one'])
+    gather.close()
+  })
+
+  it('tells those who get it later of their own way, once for all of them', async () => {
+    const clock = new FakeClock()
+    const metrics = new Metrics(() => ({ broadcasts: 0, publishers: 0, viewers: 0 }))
+    const { encode, again } = viewerEncoder(clock, metrics)
+    const gather = new Gather(clock, 100, () => 0, { encode, again })
+    const frame = new Packet({
+      type: 'frame',
+      frame: testFrame(0),
+      session: 'abcdefgh',
+      offset: offset(0),
+      time: millis(0),
+    })
+    frame.way = { hops: { read: micros(5000) }, readAt: clock.monotonic() }
+    const relayed = (bytes: Uint8Array): number | undefined => {
+      const message = decodeMessage(bytes)
+      return message.type === 'frame' ? message.frame.hops?.relayed : undefined
+    }
+    clock.advance(1)
+    assert.equal(relayed(gather.lane('prompt').encode(frame).message), 6000)
+    clock.advance(80)
+    const late = gather.lane('gathered').encode(frame)
+    assert.equal(relayed(late.message), 86_000)
+    assert.equal(gather.lane('gathered').encode(frame), late)
+    assert.equal(relayed(frame.encoded?.message ?? assert.fail()), 6000)
+    flushed(gather.lane('gathered'), 'one')
+    clock.advance(100)
+    assert.notEqual(gather.lane('gathered').encode(frame), late, 'what was sent is kept')
     gather.close()
   })
 })

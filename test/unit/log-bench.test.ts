@@ -171,13 +171,22 @@ describe('the settings', () => {
   })
 
   it('are others of a gateway, with its viewers', () => {
-    const { cases, subjects } = readGatewaySettings({ GATEWAY_BROKERS: '3', GATEWAY_VIEWERS: '5' })
+    const { cases, subjects } = readGatewaySettings({
+      GATEWAY_BROKERS: '3',
+      GATEWAY_VIEWERS: '5',
+      GATEWAY_BROADCASTS: '1,100/1000',
+      GATEWAY_BYTES: '2000',
+    })
     assert.deepEqual(cases, [
-      { brokers: 3, live: 1, open: 1, viewers: 5 },
-      { brokers: 3, live: 10, open: 10, viewers: 5 },
+      { brokers: 3, live: 1, open: 1, viewers: 5, bytes: 2000 },
+      { brokers: 3, live: 100, open: 1000, viewers: 5, bytes: 2000 },
     ])
+    assert.deepEqual(
+      readGatewaySettings({}).cases.map(({ live }) => live),
+      [1, 10, 1, 10],
+    )
     assert.deepEqual(subjects, ['gateway', 'bare'])
-    for (const name of ['GATEWAY_VIEWERS', 'GATEWAY_BROADCASTS', 'GATEWAY_BROKERS'])
+    for (const name of ['GATEWAY_VIEWERS', 'GATEWAY_BROADCASTS', 'GATEWAY_BROKERS', 'GATEWAY_BYTES'])
       assert.throws(() => readGatewaySettings({ [name]: '0' }), new RegExp(name))
   })
 

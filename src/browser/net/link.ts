@@ -27,6 +27,9 @@ export const linkLimits = {
   ping: 1000,
   firstPing: 100,
   firstPings: 4,
+  /** Milliseconds after which a viewer that hears frames all the time pings, for its clock alone; and how recent the last one is then. */
+  align: 5000,
+  recent: 500,
   /**
    * Milliseconds without a word after which the connection counts as lost. It doubles with each such loss of a connection
    * that has just begun, up to the most: where a single large frame takes that long, connecting anew would never get it
@@ -92,6 +95,8 @@ export class Link {
   #leaving = 0
   #pinging = 0
   #pings = 0
+  #pingedAt = 0
+  #isViewer = false
   /** When the newest message came, and the first ping, or the hello, that was sent since. */
   #heardAt = Number.NEGATIVE_INFINITY
   #askedAt = 0
@@ -198,7 +203,9 @@ export class Link {
       if (this.#holds(socket)) this.#receive(socket, event.data)
     }
     socket.onclose = () => this.#lose(socket)
-    give(socket, this.#handler.hello())
+    const hello = this.#handler.hello()
+    this.#isViewer = hello.role === 'watch'
+    give(socket, hello)
     this.#ping(socket)
   }
 
@@ -282,11 +289,24 @@ export class Link {
       }, linkLimits.turn)
       return
     }
+    if (this.#hears) {
+      this.#pinging = setTimeout(() => this.#ping(socket), linkLimits.recent)
+      return
+    }
     if (this.#askedAt <= this.#heardAt) this.#askedAt = performance.now()
     give(socket, { type: 'ping', sent: pageClock() })
+    this.#pingedAt = performance.now()
     this.#pings += 1
     const wait = this.#pings <= linkLimits.firstPings ? linkLimits.firstPing : linkLimits.ping
     this.#pinging = setTimeout(() => this.#ping(socket), wait)
+  }
+
+  /** What comes says that the connection is there. A ping costs the gateway a read and a write, as a frame does. */
+  get #hears(): boolean {
+    const { firstPings, align, recent } = linkLimits
+    if (!this.#isViewer || this.#pings <= firstPings) return false
+    const now = performance.now()
+    return now - this.#heardAt < recent && now - this.#pingedAt < align
   }
 
   get #isSilent(): boolean {

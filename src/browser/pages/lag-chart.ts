@@ -11,6 +11,8 @@ const columns = 120
 const height = 200
 /** Milliseconds at the top, at the least: a small lag shall look small. */
 const leastTop = 60
+/** Share of the columns that the chart has room for: what a join took, or a stall, goes beyond its top. */
+const shown = 0.95
 
 /** Of the camera's side, the log's, and the viewer's: told apart by hue, and from their neighbours by lightness. */
 const colours: Readonly<Record<PlaceName, string>> = {
@@ -73,7 +75,8 @@ export class LagChart {
     this.#canvas.width = width * devicePixelRatio
     this.#canvas.height = height * devicePixelRatio
     context.scale(devicePixelRatio, devicePixelRatio)
-    const most = Math.max(0, ...this.#ways.map(way => way?.total ?? 0))
+    const totals = this.#ways.flatMap(way => (way === undefined ? [] : [way.total])).sort((a, b) => a - b)
+    const most = totals[Math.ceil(shown * totals.length) - 1] ?? 0
     const step = stepOf(Math.max(leastTop, most * 1.1))
     const top = Math.ceil(Math.max(leastTop, most * 1.1) / step) * step
     const column = width / columns

@@ -100,8 +100,7 @@ const spanWords: Readonly<Record<string, string>> = {
 
 /** @param clip that was sent; undefined where others send */
 export function words(report: LoadReport, clip: Clip | undefined): string {
-  const { skipped, ends } = report
-  const quick = report.viewers - report.slow
+  const { ends } = report
   const rows: [string, string][] = [
     [
       'Load',
@@ -114,20 +113,7 @@ export function words(report: LoadReport, clip: Clip | undefined): string {
       'Sent',
       `${number(report.sent)} frames, ${number(report.acknowledged)} acknowledged${report.heldBack > 0 ? `, ${number(report.heldBack)} held back: the gateway did not take them` : ''}`,
     ])
-  rows.push(
-    [
-      'Delivered',
-      report.delivered === 0
-        ? 'nothing: is the broadcast on air?'
-        : `${number(report.delivered)} frames, ${(report.bitrate / 1e6).toFixed(1)} Mbit/s`,
-    ],
-    [
-      'Skipped',
-      `${number(skipped.quick)} frames by ${count(quick, 'quick viewer')}` +
-        (report.slow > 0 ? `, ${number(skipped.slow)} by ${count(report.slow, 'slow one')}` : ''),
-    ],
-    ['Lost', `${number(report.lost)} frames`],
-  )
+  if (report.viewers > 0) rows.push(...deliveryRows(report))
   const times: [string, Distribution | undefined][] = [
     ['Lag', report.lag],
     ...Object.entries(report.spans).map(([name, told]): [string, Distribution] => [
@@ -144,7 +130,10 @@ export function words(report: LoadReport, clip: Clip | undefined): string {
       `${percent(cpu)} of a core, ${(memory / 1024 ** 2).toFixed(0)} MiB at most (${url})`,
     ])
   if (report.cpuPerGigabit !== undefined)
-    rows.push(['', `${report.cpuPerGigabit.toFixed(3)} s of CPU for each gigabit that viewers got`])
+    rows.push([
+      '',
+      `${report.cpuPerGigabit.toFixed(3)} s of CPU, all that it did, for each gigabit that the viewers got`,
+    ])
   rows.push([
     'This program',
     `${percent(report.ownCpu)} of a core${report.ownCpu > busy ? ': it was busy itself, times and skipped frames may be its own' : ''}`,
@@ -152,6 +141,23 @@ export function words(report: LoadReport, clip: Clip | undefined): string {
   for (const [what, times] of Object.entries(ends)) rows.push(['Cut off', `${what}, ${count(times, 'time')}`])
   const width = Math.max(...rows.map(([name]) => name.length))
   return rows.map(([name, text]) => `${name.padEnd(width)}  ${text}\n`).join('')
+}
+
+function deliveryRows({ delivered, bitrate, skipped, viewers, slow, lost }: LoadReport): [string, string][] {
+  return [
+    [
+      'Delivered',
+      delivered === 0
+        ? 'nothing: is the broadcast on air?'
+        : `${number(delivered)} frames, ${(bitrate / 1e6).toFixed(1)} Mbit/s`,
+    ],
+    [
+      'Skipped',
+      `${number(skipped.quick)} frames by ${count(viewers - slow, 'quick viewer')}` +
+        (slow > 0 ? `, ${number(skipped.slow)} by ${count(slow, 'slow one')}` : ''),
+    ],
+    ['Lost', `${number(lost)} frames`],
+  ]
 }
 
 /** Share of a core from which on this program itself may be what is slow. */
