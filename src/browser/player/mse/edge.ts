@@ -15,8 +15,8 @@ export const edgeLimits = {
   more: { picture: 15, sound: 40 },
   most: 400,
   forget: { picture: 8, sound: 2 },
-  /** Milliseconds around the wanted in which nothing is done. */
-  dead: 12,
+  /** Milliseconds below and above the wanted within which nothing is done: it is nearly always come to from above, and stays there. */
+  dead: { below: 12, above: 4 },
   /**
    * Share by which the rate moves for each second that is left over, and at most. Sound hears the difference: in the first
    * moments nobody has begun to listen.
@@ -124,7 +124,7 @@ export class Edge {
 
   /** In steps of one in two hundred, so that a rate once set is kept for a while. */
   #rateFor(over: number, isFirst: boolean): number {
-    if (Math.abs(over) < edgeLimits.dead) return 1
+    if (over > -edgeLimits.dead.below && over < edgeLimits.dead.above) return 1
     const most = edgeLimits.faster[this.#kind]
     const gain = edgeLimits.gain[isFirst ? 'first' : 'later']
     const wanted = Math.max(-edgeLimits.slower, Math.min(most, (over / 1000) * gain))
