@@ -4,11 +4,10 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePorts } from '../../test/support/kafka-process.ts'
 import { endProcess } from './programs.ts'
 import type { Subject } from './subjects.ts'
 
@@ -24,7 +23,7 @@ export async function nodeMediaServer(): Promise<Subject> {
     })
     if (status !== 0) throw new Error('npm could not bring node-media-server')
   }
-  const [rtmp, http] = [await freePort(), await freePort()]
+  const [rtmp = 0, http = 0] = await freePorts(2)
   const server = spawn(
     process.execPath,
     [main, '--bind', '127.0.0.1', '--rtmp-port', `${rtmp}`, '--http-port', `${http}`],
@@ -53,14 +52,6 @@ export async function nodeMediaServer(): Promise<Subject> {
       await endProcess(server)
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 async function listens(port: number): Promise<void> {

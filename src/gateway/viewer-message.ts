@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import { addHops, type Hops } from '../media/hops.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import type { Packet, ViewerEvent } from '../relay/packet.ts'
+import type { Encoded, Packet, ViewerEvent } from '../relay/packet.ts'
 import type { KnownMessage } from '../wire/message.ts'
 import { encodeFramed } from './framed.ts'
 import type { Encode } from './run.ts'
@@ -15,33 +15,17 @@ export interface ViewerEncoder {
 }
 
 export function viewerEncoder(clock: Clock, metrics: Metrics): ViewerEncoder {
-  const relayed = ({ way }: Packet, onMeasured: (took: number) => void): Hops | undefined => {
-    if (way?.hops.read === undefined) return undefined
+  const make = ({ event, way }: Packet, isFirst: boolean): Encoded => {
+    if (way?.hops.read === undefined) return encodeFramed(toMessage(event, undefined))
     const took = clock.monotonic() - way.readAt
-    onMeasured(took)
-    return addHops(way.hops, { relayed: way.hops.read + took * 1000 })
+    if (isFirst) metrics.relayed(took)
+    return encodeFramed(toMessage(event, addHops(way.hops, { relayed: way.hops.read + took * 1000 })))
   }
   const encode: Encode = packet => {
-    packet.encoded ??= encodeFramed(
-      toMessage(
-        packet.event,
-        relayed(packet, took => metrics.relayed(took)),
-      ),
-    )
+    packet.encoded ??= make(packet, true)
     return packet.encoded
   }
-  return {
-    encode,
-    again: packet =>
-      packet.way === undefined
-        ? encode(packet)
-        : encodeFramed(
-            toMessage(
-              packet.event,
-              relayed(packet, () => {}),
-            ),
-          ),
-  }
+  return { encode, again: packet => (packet.way === undefined ? encode(packet) : make(packet, false)) }
 }
 
 /** @param hops of a frame that is sent as it came */

@@ -36,7 +36,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
   }
 
   drained(size: number): Promise<void> {
-    this.flush()
+    this.#flush()
     return this.connection?.drained(size) ?? Promise.resolve()
   }
 
@@ -49,7 +49,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
   }
 
   place({ seek, isLive, topic, wanted }: Place): void {
-    this.flush()
+    this.#flush()
     this.connection?.send({
       type: 'place',
       seek,
@@ -61,7 +61,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
 
   send(packet: Packet): void {
     this.#run = this.#run?.and(packet) ?? this.#lane.begin(packet)
-    if (this.#run.size > gatherLimits.run) this.flush()
+    if (this.#run.size > gatherLimits.run) this.#flush()
     else if (!this.#isWaiting) {
       this.#isWaiting = true
       this.#lane.add(this)
@@ -71,7 +71,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
   onLane(): void {
     this.#isWaiting = false
     try {
-      this.flush()
+      this.#flush()
     } catch (error) {
       // The others of the lane are still to be sent theirs.
       this.connection?.fail(toFramelogError(error))
@@ -79,13 +79,13 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
   }
 
   sendAll(packets: readonly Packet[]): void {
-    this.flush()
+    this.#flush()
     const messages = packets.map(packet => this.#context.encode(packet).message)
     for (const bundle of encodeBundles(messages)) this.connection?.sendBytes(bundle)
   }
 
   /** Sends what was gathered, where there is something. */
-  flush(): void {
+  #flush(): void {
     const run = this.#run
     if (run === undefined) return
     this.#run = undefined
@@ -93,7 +93,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
   }
 
   close(error: FramelogError): void {
-    this.flush()
+    this.#flush()
     this.connection?.fail(error)
   }
 

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { type Hops, hopNames } from '../../src/media/hops.ts'
 import { micros } from '../../src/units.ts'
 import { TestPublisher, TestViewer, testFrame } from '../support/clients.ts'
-import { type Environment, type RunningGateway, startGateway } from '../support/gateway.ts'
+import { type Environment, metricOf, type RunningGateway, startGateway } from '../support/gateway.ts'
 import { startKafka } from '../support/kafka.ts'
 
 const said: Hops = { encoded: micros(1000), sent: micros(2000) }
@@ -22,12 +22,6 @@ const claimed: Hops = {
 function publish(publisher: TestPublisher, count: number, hops: Hops): void {
   const frames = Array.from({ length: count }, () => ({ ...testFrame(publisher.sequence), hops }))
   publisher.publishFrames(frames)
-}
-
-async function metric(gateway: RunningGateway, name: string): Promise<number> {
-  const text = await (await fetch(`${gateway.http}/metrics`)).text()
-  const [, value] = new RegExp(`^${name} (\\S+)$`, 'm').exec(text) ?? assert.fail(`no ${name} in ${text}`)
-  return Number(value)
 }
 
 function assertAscending(hops: Hops, names: readonly (keyof Hops)[]): void {
@@ -90,13 +84,14 @@ describe('the way of a frame through a gateway', { timeout: 60_000 }, () => {
   })
 
   it('is measured for operators', async () => {
-    const count = (stage: string): Promise<number> => metric(gateway, `framelog_frame_${stage}_seconds_count`)
+    const count = (stage: string): Promise<number> =>
+      metricOf(gateway, `framelog_frame_${stage}_seconds_count`)
     const before = await Promise.all(['append', 'read_back', 'relay'].map(count))
     const publisher = await TestPublisher.connect(gateway.ws, 'measured')
     const viewer = await TestViewer.connect(gateway.ws, 'measured')
     await viewer.next('welcome')
-    assert.equal(await metric(gateway, 'framelog_publishers'), 1)
-    assert.equal(await metric(gateway, 'framelog_viewers'), 1)
+    assert.equal(await metricOf(gateway, 'framelog_publishers'), 1)
+    assert.equal(await metricOf(gateway, 'framelog_viewers'), 1)
     publisher.publish(5)
     await viewer.frame(4)
     await publisher.acknowledged(4)
@@ -105,7 +100,7 @@ describe('the way of a frame through a gateway', { timeout: 60_000 }, () => {
     // What one viewer joins with is what was read before: it counts as well.
     assert.equal(await count('relay'), relay + 5)
     assert.equal(await count('append'), append + 5)
-    assert.ok((await metric(gateway, 'framelog_frame_append_seconds_sum')) > 0)
+    assert.ok((await metricOf(gateway, 'framelog_frame_append_seconds_sum')) > 0)
     await Promise.all([publisher.close(), viewer.close()])
   })
 })

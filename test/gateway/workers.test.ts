@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { TestPublisher, TestViewer } from '../support/clients.ts'
-import { failGateway, type RunningGateway, startGateway } from '../support/gateway.ts'
+import { failGateway, metricOf, type RunningGateway, startGateway } from '../support/gateway.ts'
 import { type KafkaCluster, startKafka } from '../support/kafka.ts'
 
 const viewerCount = 8
@@ -43,11 +43,6 @@ describe('workers', { timeout: 120_000 }, () => {
     await kafka?.[Symbol.asyncDispose]()
   })
 
-  const metric = async (name: string): Promise<number> => {
-    const text = await (await fetch(`${gateway.http}/metrics`)).text()
-    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
-  }
-
   it('share viewers and publishers of one broadcast, are counted as one, and are replaced where they end', async () => {
     const publisher = await TestPublisher.connect(gateway.ws, 'shared')
     publisher.publish(1)
@@ -69,7 +64,7 @@ describe('workers', { timeout: 120_000 }, () => {
       assert.deepEqual(viewer.sequences, [...Array(60).keys()])
     }
     // Whichever answers.
-    for (let i = 0; i < 4; i++) assert.equal(await metric('framelog_viewers'), viewerCount)
+    for (let i = 0; i < 4; i++) assert.equal(await metricOf(gateway, 'framelog_viewers'), viewerCount)
     const listed = await until('all viewers in the list', async () => {
       const { viewers } = (await (await fetch(`${gateway.http}/api/v1/broadcasts/shared`)).json()) as {
         viewers: number

@@ -66,6 +66,14 @@ export async function startGateway(env: Environment = {}): Promise<RunningGatewa
   }
 }
 
+/** What `/metrics` tells. @throws where it has no such metric */
+export async function metricOf({ http }: RunningGateway, name: string): Promise<number> {
+  const text = await (await fetch(`${http}/metrics`)).text()
+  const [, value] = new RegExp(`^${name} (\\S+)$`, 'm').exec(text) ?? []
+  if (value === undefined) throw new Error(`no ${name} in ${text}`)
+  return Number(value)
+}
+
 /** Runs `framelog serve` to its end, for settings that cannot work. */
 export async function failGateway(env: Environment): Promise<{ code: number; output: string }> {
   const child = spawnGateway({ HTTP_PORT: '0', ...env })
