@@ -5,13 +5,13 @@ import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Logger } from '../observe/logger.ts'
 import {
   decodeMessage,
-  encodeMessage,
   type KnownMessage,
   type Message,
   type MessageOf,
   protocolVersion,
 } from '../wire/message.ts'
 import { Backlog } from './backlog.ts'
+import { encodeFramed } from './framed.ts'
 import type { LimitedSocket } from './limited-socket.ts'
 
 export const connectionLimits = {
@@ -99,7 +99,7 @@ export class Connection {
   }
 
   send(message: KnownMessage): void {
-    this.sendBytes(encodeMessage(message))
+    this.sendFramed(encodeFramed(message).bytes)
   }
 
   /** @param bytes an encoded message; borrowed until the network has taken them */

@@ -113,6 +113,9 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
         this.#checkWelcomed()
         this.#watching?.seek(message.seek, message.from, message.step ?? 0)
         return
+      case 'rendition':
+        this.#watching?.want(message.track)
+        return
       case 'pause':
         this.#checkWelcomed()
         this.#watching?.pause()

@@ -35,6 +35,11 @@ const videoTrack = v.looseObject({
   /** H.264 only: `avc` (lengths, with a description) or `annexb` (start codes, without). */
   format: v.optional(v.picklist(['avc', 'annexb'])),
   description: v.optional(description),
+  /**
+   * Tracks that share a number show the same picture in several sizes, for a viewer to take one of (`altGroup` of MSF,
+   * draft-ietf-moq-msf). They have their keyframes at the same timestamps, and the main track's comes first.
+   */
+  altGroup: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 })
 
 const audioTrack = v.looseObject({
@@ -87,8 +92,14 @@ export interface Catalog {
 }
 
 /** @throws FramelogError BAD_CATALOG, naming the field */
-export function checkCatalog(value: unknown): Catalog {
-  const result = v.safeParse(catalogSchema, value)
+export const checkCatalog = (value: unknown): Catalog => check(catalogSchema, value)
+
+/** @throws FramelogError BAD_CATALOG, naming the field */
+export const checkVideoTracks = (value: unknown): readonly VideoTrack[] =>
+  check(v.pipe(v.array(videoTrack), v.maxLength(catalogLimits.tracks)), value)
+
+function check<Schema extends v.GenericSchema>(schema: Schema, value: unknown): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, value)
   if (result.success) return result.output
   const issue = result.issues[0]
   const nested = v.isValiError(issue) ? '' : deepest(issue)
@@ -120,6 +131,21 @@ export const isAudio = (track: Track): track is AudioTrack => track.kind === 'au
 /** The track whose keyframes begin a GOP of the broadcast: the first video track, else the first audio track. */
 export const mainTrack = (catalog: Catalog): Track | undefined =>
   catalog.tracks.find(isVideo) ?? catalog.tracks.find(isAudio)
+
+/** The main picture and those that may take its place, in the catalog's order; none where there is nothing to choose. */
+export function renditionsOf({ tracks }: Catalog): readonly VideoTrack[] {
+  const pictures = tracks.filter(isVideo)
+  const [main] = pictures
+  const renditions = pictures.filter(({ altGroup }) => altGroup !== undefined && altGroup === main?.altGroup)
+  return renditions.length > 1 ? renditions : []
+}
+
+/** The catalog of somebody who takes one rendition: the others are not in it. */
+export const withRendition = (catalog: Catalog, name: TrackName): Catalog => {
+  const others = new Set(renditionsOf(catalog).map(track => track.name))
+  others.delete(name)
+  return { ...catalog, tracks: catalog.tracks.filter(track => !others.has(track.name)) }
+}
 
 /** A union's own message says little: its first nested issue for the right kind says where and what. */
 function deepest(issue: v.BaseIssue<unknown>): string {

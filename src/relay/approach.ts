@@ -3,30 +3,22 @@
  * bound: whole GOPs may lie in between that nobody asked for, and only the last of them is needed, to decode.
  */
 import { gopLimits } from './gop.ts'
-import type { Packet } from './packet.ts'
-import type { Accepted } from './stream.ts'
-
-export interface Step {
-  readonly accepted: Accepted
-  readonly packet: Packet
-  /** The newest one. */
-  readonly catalog: Packet | undefined
-}
+import type { Seen } from './rendition.ts'
 
 export class Approach {
-  #held: Step[] = []
+  #held: Seen[] = []
   #bytes = 0
 
   /** @returns what is to be sent now: nothing, or all that is held where a GOP outgrows the limits of the memory */
-  take(step: Step): readonly Step[] {
-    if (step.accepted.opensGop) this.rest()
-    this.#held.push(step)
-    this.#bytes += step.packet.size
+  take(seen: Seen): readonly Seen[] {
+    if (seen.accepted.opensGop) this.rest()
+    this.#held.push(seen)
+    this.#bytes += seen.packet.size
     return this.#held.length > gopLimits.packets || this.#bytes > gopLimits.bytes ? this.rest() : []
   }
 
   /** What is held is taken out. */
-  rest(): readonly Step[] {
+  rest(): readonly Seen[] {
     const held = this.#held
     this.#held = []
     this.#bytes = 0

@@ -58,7 +58,8 @@ export class Audience {
     if (accepted.opensGop && catalog !== undefined) this.#gop.open(catalog, packet)
     else if (entry.kind === 'frame' || entry.kind === 'catalog' || entry.kind === 'data')
       this.#gop.add(packet)
-    for (const viewer of this.#viewers) viewer.deliver(accepted, packet, catalog)
+    const seen = { accepted, packet, catalog }
+    for (const viewer of this.#viewers) viewer.deliver(seen)
   }
 
   /** Something is missing from here on: what follows does not decode before the next keyframe. @param packet says so */

@@ -1,6 +1,6 @@
 /** What viewers are sent: made once for each record, shared by reference by all who get it. */
 import type { FramelogError } from '../errors.ts'
-import type { Catalog } from '../media/catalog.ts'
+import type { Catalog, VideoTrack } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
 import type { Hops } from '../media/hops.ts'
 import type { Moment } from '../media/timed-data.ts'
@@ -22,7 +22,13 @@ export interface Span {
 export type Pause = readonly [from: Millis, to: Millis]
 
 export type ViewerEvent =
-  | { readonly type: 'catalog'; readonly session: string; readonly catalog: Catalog }
+  | {
+      readonly type: 'catalog'
+      readonly session: string
+      readonly catalog: Catalog
+      /** What its viewer may choose of, where the catalog names one of them alone. */
+      readonly renditions?: readonly VideoTrack[]
+    }
   | {
       readonly type: 'frame'
       readonly frame: NumberedFrame

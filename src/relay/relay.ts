@@ -91,11 +91,15 @@ export interface WatchRequest {
   readonly from: string
   /** Id of the topic that an offset is of; undefined for whichever is there. */
   readonly topic?: string | undefined
+  /** The rendition that is wanted, by its track's name; one that is not there is the main one. Undefined for all tracks. */
+  readonly rendition?: string | undefined
 }
 
 /** A viewer's side. */
 export interface Watching {
   position(session: string, timestamp: Micros): void
+  /** Another rendition, from the next GOP on; of no effect where all tracks were asked for. @param name of a track */
+  want(name: string): void
   /** It is sent nothing any more, until it seeks. */
   pause(): void
   /**
@@ -312,11 +316,11 @@ export class Relay {
   /**
    * @throws FramelogError BAD_POSITION, TOO_MANY
    */
-  watch(id: BroadcastId, { from, topic }: WatchRequest, sink: ViewerSink): Watching {
+  watch(id: BroadcastId, { from, topic, rendition }: WatchRequest, sink: ViewerSink): Watching {
     const position = parsePosition(from, this.#options.clock.now())
     if (this.#viewers >= relayLimits.viewers) throw tooMany('viewers', relayLimits.viewers)
     const broadcast = this.#use(id)
-    const viewer = new Viewer(sink)
+    const viewer = new Viewer(sink, rendition)
     this.#viewers += 1
     let gone = false
     const fail = (error: unknown): void => viewer.fail(this.#report(id, error, 'INTERNAL'))
@@ -324,6 +328,7 @@ export class Relay {
     seeks.done.catch(fail)
     return {
       position: (session, timestamp) => viewer.position(session, timestamp),
+      want: name => viewer.want(name),
       pause: () => viewer.pause(),
       seek: (seek, text, step) => {
         const to = parsePosition(text, this.#options.clock.now())

@@ -8,10 +8,11 @@
 import { FramelogError } from '../errors.ts'
 import type { Damage, Log, Topic } from '../log/log.ts'
 import type { Micros, Offset } from '../units.ts'
-import { Approach, type Step } from './approach.ts'
+import { Approach } from './approach.ts'
 import type { EntryPoint } from './entry-point.ts'
 import { type BroadcastState, Packet, type ViewerSink } from './packet.ts'
-import { type Accepted, RecordStream } from './stream.ts'
+import { Rendition, type Seen } from './rendition.ts'
+import { RecordStream } from './stream.ts'
 
 export const viewerLimits = {
   /** Bytes that wait in a live viewer's connection before frames are skipped. */
@@ -47,6 +48,7 @@ type State =
 
 export class Viewer {
   readonly #sink: ViewerSink
+  readonly #rendition: Rendition
   #state: State = { kind: 'joining' }
   /** False until a keyframe of the main track was sent: what comes before cannot be decoded. */
   #synchronized = false
@@ -63,8 +65,10 @@ export class Viewer {
   #sent: Micros | undefined
   #wake: (() => void) | undefined
 
-  constructor(sink: ViewerSink) {
+  /** @param rendition name of the track that it wants of those that show the same; undefined for all of them */
+  constructor(sink: ViewerSink, rendition?: string) {
     this.#sink = sink
+    this.#rendition = new Rendition(rendition)
   }
 
   get state(): State['kind'] {
@@ -82,6 +86,11 @@ export class Viewer {
     this.#wake?.()
   }
 
+  /** Another rendition, from the next GOP on. @param name of a track */
+  want(name: string): void {
+    this.#rendition.want(name)
+  }
+
   begin(state: BroadcastState): void {
     if (this.#state.kind !== 'closed') this.#sink.begin(state)
   }
@@ -96,6 +105,7 @@ export class Viewer {
     if (this.#state.kind === 'closed') return
     this.#leave({ kind: 'joining' })
     this.#seek = seek
+    this.#rendition.reset()
     this.#synchronized = false
     this.#catalog = undefined
     this.#ended = false
@@ -124,8 +134,9 @@ export class Viewer {
    * Sends the current GOP and goes on live.
    * @param topic that offsets are of. @param wanted what it has asked for: before that is only to be decoded
    */
-  join(gop: readonly Packet[], from: Offset, topic: string | undefined, wanted?: Offset): void {
+  join(packets: readonly Packet[], from: Offset, topic: string | undefined, wanted?: Offset): void {
     if (this.#state.kind !== 'joining') return
+    const gop = this.#rendition.ofGop(packets)
     this.#sink.place({ seek: this.#seek, isLive: true, topic, wanted })
     // The keyframe goes ahead of the rest: what it takes to show a picture does not grow with the GOP.
     for (const packet of gop.slice(0, 2)) this.#send(packet)
@@ -142,17 +153,19 @@ export class Viewer {
     this.#state = { kind: 'live', from }
   }
 
-  /** A record came live. @param catalog the newest one */
-  deliver(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+  /** A record came live. */
+  deliver(record: Seen): void {
+    const seen = this.#rendition.see(record)
+    if (seen === undefined) return
     const isFull = this.#isBehind(1)
     // Data is no reason to skip frames, and none is missing without it.
-    if (isData(packet) && (isFull || this.#state.kind === 'skipping')) return
+    if (isData(seen.packet) && (isFull || this.#state.kind === 'skipping')) return
     if (this.#state.kind === 'live') {
-      if (accepted.record.offset < this.#state.from) return
-      if (!isFull) this.#forward(accepted, packet, catalog)
-      else this.#skip({ kind: 'skipping', frames: 0, gops: 0 }, accepted, packet, catalog)
+      if (seen.accepted.record.offset < this.#state.from) return
+      if (!isFull) this.#forward(seen)
+      else this.#skip({ kind: 'skipping', frames: 0, gops: 0 }, seen)
     } else if (this.#state.kind === 'skipping') {
-      this.#skip(this.#state, accepted, packet, catalog)
+      this.#skip(this.#state, seen)
     }
   }
 
@@ -206,7 +219,8 @@ export class Viewer {
         }
         if ('damage' in met) onDamage(met.damage)
         else if (met.packet !== undefined) {
-          const step = { accepted: met, packet: met.packet, catalog: stream.catalog }
+          const step = this.#rendition.see({ accepted: met, packet: met.packet, catalog: stream.catalog })
+          if (step === undefined) continue
           if (met.record.offset < (point.wanted ?? 0)) await this.#give(approach.take(step), turn)
           else {
             await this.#give(approach.rest(), turn)
@@ -241,7 +255,7 @@ export class Viewer {
     this.#wake?.()
   }
 
-  #forward(accepted: Accepted, packet: Packet, catalog: Packet | undefined): void {
+  #forward({ accepted, packet, catalog }: Seen): void {
     if (isData(packet) && !this.#synchronized) return
     // A viewer that was told of the end is told of what comes by a catalog.
     if (isFrame(packet) && this.#ended && catalog !== undefined) this.#send(catalog)
@@ -254,12 +268,8 @@ export class Viewer {
     this.#send(packet)
   }
 
-  #skip(
-    state: State & { kind: 'skipping' },
-    accepted: Accepted,
-    packet: Packet,
-    catalog: Packet | undefined,
-  ): void {
+  #skip(state: State & { kind: 'skipping' }, seen: Seen): void {
+    const { accepted, packet } = seen
     this.#state = state
     if (!isFrame(packet)) {
       // Whoever is told that nothing follows is told before what is missing.
@@ -278,7 +288,7 @@ export class Viewer {
       if (state.frames > 0) this.#sendGap(state.frames)
       this.#state = { kind: 'live', from: accepted.record.offset }
       this.#synchronized = false
-      this.#forward(accepted, packet, catalog)
+      this.#forward(seen)
     } else if (state.gops + 1 >= viewerLimits.skippedGops) {
       this.fail(
         new FramelogError('VIEWER_TOO_SLOW', `The connection took nothing for ${state.gops + 1} GOPs`),
@@ -312,12 +322,12 @@ export class Viewer {
   }
 
   /** Sends as the connection has room. @param turn of the replay: where it is over, nothing more of it is sent */
-  async #give(steps: readonly Step[], turn: number): Promise<void> {
-    for (const { accepted, packet, catalog } of steps) {
+  async #give(steps: readonly Seen[], turn: number): Promise<void> {
+    for (const step of steps) {
       if (this.#sink.buffered > viewerLimits.replayBuffered)
         await this.#sink.drained(viewerLimits.replayBuffered / 2)
       if (this.#turn !== turn) return
-      this.#forward(accepted, packet, catalog)
+      this.#forward(step)
     }
   }
 

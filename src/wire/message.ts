@@ -7,7 +7,7 @@ import * as v from 'valibot'
 import { ByteReader, ByteWriter, OutOfBytes } from '../core/bytes.ts'
 import { decodeText, encodeText } from '../core/text.ts'
 import { FramelogError } from '../errors.ts'
-import { type Catalog, checkCatalog } from '../media/catalog.ts'
+import { type Catalog, checkCatalog, checkVideoTracks, type VideoTrack } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
 import { type HopName, type Hops, hopNames } from '../media/hops.ts'
 import { isDataTrackName, type TimedData, timedDataLimits } from '../media/timed-data.ts'
@@ -47,6 +47,7 @@ export const types = {
   pause: 18,
   span: 19,
   data: 20,
+  rendition: 21,
 } as const
 
 const flags = { keyframe: 1, duration: 2, decodeTimestamp: 4, capturedAt: 8, relayed: 16, hops: 32 } as const
@@ -92,6 +93,8 @@ const schemas = {
       topic: v.optional(shortText),
       /** As soon as it is there, or gathered to few writes; without it, as the gateway has time. */
       delivery: v.optional(delivery),
+      /** The rendition that it wants, as a `rendition` message has it; without it, it is sent all tracks. */
+      rendition: v.optional(shortText),
     }),
     v.looseObject({ role: v.literal('data'), version: count, token: v.optional(shortText) }),
   ]),
@@ -180,6 +183,11 @@ const schemas = {
   }),
   /** A viewer takes nothing more until it seeks. */
   pause: v.looseObject({}),
+  /**
+   * A viewer wants another of the tracks that show the same, from the next GOP on.
+   * A name that none of them has is the main one's.
+   */
+  rendition: v.looseObject({ track: shortText }),
   ping: v.looseObject({ sent: v.number() }),
   /** `sent` as it came; the gateway's wall clock when it answered. */
   pong: v.looseObject({ sent: v.number(), time: count }),
@@ -198,6 +206,11 @@ export interface CatalogMessage {
   /** From the gateway: the session that the frames after it belong to; media clocks differ between sessions. */
   readonly session?: string
   readonly catalog: Catalog
+  /**
+   * From the gateway, where the viewer is sent one of several renditions: all of them. The catalog names the one alone, and frames
+   * of others are missing in the numbers: what else is missing is told by gaps.
+   */
+  readonly renditions?: readonly VideoTrack[]
 }
 
 /** Where something stands in the log. */
@@ -273,17 +286,28 @@ export function decodeMessage(bytes: Uint8Array): Message {
   if (type === undefined || type === 'frame' || type === 'data' || type === 'bundle')
     return { type: 'unknown', code, bytes: bytes.subarray(1) }
   const body = parseJson(bytes.subarray(1), type)
-  if (type === 'catalog') {
-    const parsed = v.safeParse(v.looseObject({ session: v.optional(session), catalog: v.unknown() }), body)
-    if (!parsed.success) throw badMessage(type, parsed.issues[0])
-    const catalog = checkCatalog(parsed.output.catalog)
-    return parsed.output.session === undefined
-      ? { type, catalog }
-      : { type, session: parsed.output.session, catalog }
-  }
+  if (type === 'catalog') return decodeCatalog(body)
   const parsed = v.safeParse(schemas[type], body)
   if (!parsed.success) throw badMessage(type, parsed.issues[0])
   return { type, ...parsed.output } as JsonMessage
+}
+
+const catalogBody = v.looseObject({
+  session: v.optional(session),
+  catalog: v.unknown(),
+  renditions: v.optional(v.unknown()),
+})
+
+function decodeCatalog(body: unknown): CatalogMessage {
+  const parsed = v.safeParse(catalogBody, body)
+  if (!parsed.success) throw badMessage('catalog', parsed.issues[0])
+  const { output } = parsed
+  return {
+    type: 'catalog',
+    ...(output.session === undefined ? {} : { session: output.session }),
+    catalog: checkCatalog(output.catalog),
+    ...(output.renditions === undefined ? {} : { renditions: checkVideoTracks(output.renditions) }),
+  }
 }
 
 /*

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Feed } from '../../src/browser/player/feed.ts'
+import { MissingFrames } from '../../src/browser/player/missing-frames.ts'
 import { type Picture, PictureQueue, pictureLimit } from '../../src/browser/player/picture-queue.ts'
 import type { Catalog } from '../../src/media/catalog.ts'
 import type { NumberedFrame } from '../../src/media/frame.ts'
@@ -26,9 +27,11 @@ const frame = (sequence: number, keyframe = false, track = video): NumberedFrame
 describe('a feed', () => {
   it('leaves out pictures before the first keyframe, and after a missing frame until the next', () => {
     const feed = new Feed(() => false)
+    const numbers = new MissingFrames()
     feed.catalog('aaaaaaaa', catalog)
     for (const [number, key] of [[1], [2, true], [3], [5], [6], [7, true], [8]] as [number, true?][]) {
-      feed.frame(frame(number, key))
+      const missing = numbers.before(number)
+      feed.frame({ ...frame(number, key), ...(missing === undefined ? {} : { missing }) })
     }
     assert.deepEqual(
       [...(feed.current?.pictures ?? [])].map(({ sequence }) => sequence),
@@ -116,5 +119,38 @@ describe('a queue of pictures', () => {
     assert.equal(TestPicture.open, pictureLimit)
     queue.clear()
     assert.equal(TestPicture.open, 0)
+  })
+})
+
+describe('missing frames', () => {
+  const met = (numbers: MissingFrames, ...sequences: number[]): (number | undefined)[] =>
+    sequences.map(sequence => numbers.before(sequence))
+
+  it('are told by the numbers, and not by what the gateway says besides', () => {
+    const numbers = new MissingFrames()
+    assert.deepEqual(met(numbers, 7, 8, 11), [undefined, undefined, 2])
+    numbers.tell(5)
+    assert.deepEqual(met(numbers, 12, 10, 13), [undefined, undefined, undefined])
+  })
+
+  it('are told by the gateway alone where other renditions are left out of the numbers', () => {
+    const numbers = new MissingFrames()
+    assert.deepEqual(met(numbers, 1, 2), [undefined, undefined])
+    numbers.begin(false)
+    assert.deepEqual(met(numbers, 4, 9), [undefined, undefined])
+    numbers.tell(0)
+    assert.deepEqual(met(numbers, 12, 14), [0, undefined])
+    numbers.tell(2)
+    numbers.tell(3)
+    assert.deepEqual(met(numbers, 20), [5])
+    numbers.begin(true)
+    assert.deepEqual(met(numbers, 30, 31), [undefined, undefined])
+  })
+
+  it('are none after going elsewhere', () => {
+    const numbers = new MissingFrames()
+    assert.deepEqual(met(numbers, 7), [undefined])
+    numbers.clear()
+    assert.deepEqual(met(numbers, 900), [undefined])
   })
 })

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { Progress } from '../../src/cli/progress.ts'
 import { containerOf } from '../../src/cli/watch/container.ts'
 import { openFile, openNextFile } from '../../src/cli/watch/destination.ts'
+import { lanesOf } from '../../src/cli/watch/lane.ts'
 import { type FileReport, Recorder, recorderLimits } from '../../src/cli/watch/recorder.ts'
 import { figures } from '../../src/cli/watch/report.ts'
 import { Resume } from '../../src/cli/watch/resume.ts'
@@ -53,6 +54,18 @@ it('a name or an option tells the container', () => {
   ] as const) {
     assert.throws(() => containerOf(path, format), { code: 'OUTPUT_FORMAT' })
   }
+})
+
+it('a file has one of the pictures that show the same, and all that do not', () => {
+  const picture = (name: string, altGroup?: number) =>
+    ({
+      ...{ name: trackName(name), kind: 'video', codec: 'vp8', width: 640, height: 360 },
+      ...(altGroup === undefined ? {} : { altGroup }),
+    }) as const
+  const names = (...tracks: ReturnType<typeof picture>[]): string[] =>
+    lanesOf({ version: 1, tracks }, 'webm').map(({ name }) => name)
+  assert.deepEqual(names(picture('large', 1), picture('small', 1), picture('other')), ['large', 'other'])
+  assert.deepEqual(names(picture('left'), picture('right')), ['left', 'right'])
 })
 
 describe('what a viewer goes on from', () => {

@@ -233,7 +233,7 @@ export class TestViewer extends WireClient {
     base: string,
     id: string,
     from = 'live',
-    asks: { readonly delivery?: Delivery } = {},
+    asks: { readonly delivery?: Delivery; readonly rendition?: string } = {},
   ): Promise<TestViewer> {
     const viewer = new TestViewer(`${base}/api/v1/broadcasts/${id}/watch`)
     await viewer.opened()

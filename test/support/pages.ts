@@ -32,6 +32,8 @@ export interface Telling {
     readonly mediaTime?: number
     readonly firstMediaTime?: number
     readonly firstPaintAt?: number
+    readonly size?: { readonly width: number; readonly height: number }
+    readonly renditions?: { readonly wish: string; readonly active: string }
     readonly audio?: {
       readonly state: string
       readonly playing: boolean

@@ -80,7 +80,7 @@ class Writer {
     if (frame.keyframe) this.write({ kind: 'catalog', ...claim, catalog: encodeCatalog(testCatalog) })
     const accepted = this.write({ kind: 'frame', ...claim, sequence, frame })
     assert.ok(accepted?.packet)
-    viewer.deliver(accepted, accepted.packet, this.catalog)
+    viewer.deliver({ accepted, packet: accepted.packet, catalog: this.catalog })
   }
 }
 
@@ -205,7 +205,7 @@ describe('a viewer whose connection takes nothing', () => {
     const got = sink.sequences.length
     const end = writer.write({ kind: 'end', epoch: 0 as Offset, session: 'abcd1234', reason: 'that was all' })
     assert.ok(end?.packet)
-    viewer.deliver(end, end.packet, writer.catalog)
+    viewer.deliver({ accepted: end, packet: end.packet, catalog: writer.catalog })
     const [gap, last] = sink.sent.slice(-2).map(({ event }) => event)
     assert.deepEqual(gap, { type: 'gap', frames: 50 - got, reason: 'the connection is too slow' })
     assert.equal(last?.type, 'end')
@@ -219,7 +219,7 @@ describe('a viewer whose connection takes nothing', () => {
     assert.equal(viewer.state, 'live')
     const end = writer.write({ kind: 'end', epoch: 0 as Offset, session: 'abcd1234', reason: 'that was all' })
     assert.ok(end?.packet)
-    viewer.deliver(end, end.packet, writer.catalog)
+    viewer.deliver({ accepted: end, packet: end.packet, catalog: writer.catalog })
     assert.equal(sink.sent.at(-1)?.event.type, 'end')
   })
 
@@ -232,7 +232,7 @@ describe('a viewer whose connection takes nothing', () => {
       const record = testData(text, { session: 'abcd1234', timestamp: micros(0) })
       const accepted = writer.write({ kind: 'data', record })
       assert.ok(accepted?.packet)
-      viewer.deliver(accepted, accepted.packet, writer.catalog)
+      viewer.deliver({ accepted, packet: accepted.packet, catalog: writer.catalog })
     }
     viewer.join([], 0 as Offset, undefined)
     deliver('before its first keyframe')

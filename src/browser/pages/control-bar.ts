@@ -2,6 +2,7 @@
 import type { Player, PlayerFigures, Span } from '../player/player.ts'
 import { clockWords, text } from '../text.ts'
 import { button, element, setText } from './dom.ts'
+import { RenditionPicker } from './rendition-picker.ts'
 
 const words = text.controls
 
@@ -26,6 +27,7 @@ export class ControlBar {
   readonly #bubble = element('output', { class: 'bubble', hidden: true, 'aria-hidden': 'true' })
   readonly #clock = element('time', { class: 'clock' })
   readonly #rate: HTMLSelectElement
+  readonly #renditions: RenditionPicker
   readonly #live: HTMLButtonElement
   readonly #copy: HTMLButtonElement
   /** The newest figures, and when the span in them came, on the clock of `performance.now()`. */
@@ -52,9 +54,10 @@ export class ControlBar {
     })
     this.#rate = element(
       'select',
-      { class: 'rate', 'aria-label': words.rate },
+      { class: 'choice rate', 'aria-label': words.rate },
       ...rates.map(rate => element('option', { value: rate, selected: rate === 1 }, words.times(rate))),
     )
+    this.#renditions = new RenditionPicker(player)
     this.#live = button(words.live, 'plain', () => player.seek('live'))
     this.#copy = button(words.copy, 'plain', () => void this.#copyLink())
     const back = button(words.keyframeBack, 'plain', () => player.step(-1))
@@ -81,6 +84,7 @@ export class ControlBar {
         this.#live,
         this.#clock,
         element('span', { class: 'space' }),
+        this.#renditions.root,
         this.#rate,
         this.#copy,
       ),
@@ -97,6 +101,7 @@ export class ControlBar {
     this.#live.ariaPressed = String(kind === 'live')
     if (rate !== this.#figures?.rate) this.#rate.value = String(rate)
     this.#figures = figures
+    this.#renditions.refresh(figures)
     this.#slider.disabled = span === undefined
     if (span !== undefined) {
       this.#slider.min = String(span.first)

@@ -1,8 +1,10 @@
 /** `/static/index.html`: a camera goes on air, and beside it comes back through the log. */
 
 import { type BroadcastId, isBroadcastId } from '../../units.ts'
-import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
+import { BroadcastPlayer } from '../player/broadcast-player.ts'
+import { playerModes } from '../player/player-modes.ts'
 import { CameraPublisher, publisherModes } from '../publisher/camera-publisher.ts'
+import { type SizeCount, sizeCounts } from '../publisher/picture-encoding.ts'
 import type { Publisher, PublisherState } from '../publisher/publisher.ts'
 import { codecWords, lagWords, playerWords, publisherWords, text } from '../text.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
@@ -53,6 +55,17 @@ const title = element('input', {
   placeholder: words.nameHint,
 })
 const hint = element('small', { id: 'broadcast-hint' }, words.idHint)
+const sizes = element(
+  'select',
+  { id: 'sizes', 'aria-describedby': 'sizes-hint' },
+  ...sizeCounts.map(count =>
+    element(
+      'option',
+      { value: count, selected: String(count) === page.searchParams.get('sizes') },
+      words.sizeCounts[count],
+    ),
+  ),
+)
 const start = button(words.start, 'primary', begin)
 const stop = button(words.stop, 'plain', () => {
   onAir.clear()
@@ -93,6 +106,9 @@ frame(
     hint,
     element('label', { for: 'title' }, words.name),
     title,
+    element('label', { for: 'sizes' }, words.sizes),
+    sizes,
+    element('small', { id: 'sizes-hint' }, words.sizesHint),
   ),
   element(
     'div',
@@ -141,12 +157,15 @@ function begin(): void {
   onAir.set(broadcast)
   const url = new URL(location.href)
   url.searchParams.set('broadcast', broadcast)
+  const count = Number(sizes.value) as SizeCount
+  if (count > 1 || url.searchParams.has('sizes')) url.searchParams.set('sizes', sizes.value)
   history.replaceState(null, '', url)
   player?.stop()
   player = undefined
   for (const old of replay.querySelectorAll('[data-player]')) old.remove()
   const mode = publisherModes.find(name => name === page.searchParams.get('mode'))
-  const made = new CameraPublisher({ id: broadcast, page: url, mode, title: title.value }, next => {
+  const options = { id: broadcast, page: url, mode, title: title.value, sizes: count }
+  const made = new CameraPublisher(options, next => {
     if (publisher === made) changed(next, broadcast)
   })
   publisher = made
@@ -189,6 +208,7 @@ function show(next: PublisherState): void {
   start.hidden = !off
   stop.hidden = off
   id.readOnly = !off
+  sizes.disabled = !off
   hint.hidden = !off
   document.body.dataset.state = next.kind
 }

@@ -1,7 +1,8 @@
 /** `/watch/ID`: one broadcast, as large as the window allows. */
-import { type BroadcastId, isBroadcastId } from '../../units.ts'
+import { type BroadcastId, isBroadcastId, isTrackName } from '../../units.ts'
 import { deliveries } from '../../wire/message.ts'
-import { BroadcastPlayer, playerModes } from '../player/broadcast-player.ts'
+import { BroadcastPlayer } from '../player/broadcast-player.ts'
+import { playerModes } from '../player/player-modes.ts'
 import { codecWords, lagWords, playerWords, soundWords, text } from '../text.ts'
 import { ControlBar } from './control-bar.ts'
 import { button, element, Figures, frame, StateLine, setText } from './dom.ts'
@@ -31,6 +32,7 @@ function show(id: BroadcastId): void {
   announceSound()
   const from = page.searchParams.get('from') ?? 'live'
   const muted = page.searchParams.get('muted') === '1'
+  const rendition = page.searchParams.get('rendition')
   const state = new StateLine()
   const lag = element('span', { class: 'lag' })
   const notice = element('p', { class: 'notice', 'aria-hidden': 'true' })
@@ -84,6 +86,7 @@ function show(id: BroadcastId): void {
       mode: playerModes.find(name => name === page.searchParams.get('player')),
       chases: page.searchParams.get('chase') !== '0',
       delivery: deliveries.find(name => name === page.searchParams.get('delivery')),
+      ...(rendition !== null && isTrackName(rendition) ? { rendition } : {}),
       from,
       sound: muted ? 'off' : 'heard',
       onData: record => overlay.take(record),

@@ -1,5 +1,6 @@
 /** Follows one broadcast through its states and over lost connections, whatever presents it. */
 import { mainTrack } from '../../media/catalog.ts'
+import type { NumberedFrame } from '../../media/frame.ts'
 import type { TimedData } from '../../media/timed-data.ts'
 import type { BroadcastId, Millis, Offset, TrackName } from '../../units.ts'
 import { type BroadcastState, type Delivery, type MessageOf, protocolVersion } from '../../wire/message.ts'
@@ -9,8 +10,7 @@ import { type Aim, Course } from './course.ts'
 import { DataLane } from './data-lane.ts'
 import type { Place } from './frame-places.ts'
 import { FrameWays } from './frame-ways.ts'
-import { MediaSourcePresentation } from './mse/media-source-presentation.ts'
-import { mediaSourceClass } from './mse/source.ts'
+import { MissingFrames } from './missing-frames.ts'
 import type {
   OnPlayerChange,
   Player,
@@ -20,28 +20,10 @@ import type {
   SoundWish,
   Span,
 } from './player.ts'
-import type { Presentation, PresentationMaker, Rejoin } from './presentation.ts'
+import { type PlayerMode, playerModes, ways } from './player-modes.ts'
+import type { Presentation, Rejoin } from './presentation.ts'
+import { RenditionChoice, type RenditionWish } from './rendition-choice.ts'
 import type { TimelineMode } from './timeline.ts'
-import { WebCodecsPresentation } from './webcodecs-presentation.ts'
-
-/** How a page decodes; the first that works, in this order, where it does not matter. */
-export const playerModes = ['webcodecs', 'mse'] as const
-export type PlayerMode = (typeof playerModes)[number]
-
-const ways: Readonly<
-  Record<PlayerMode, { readonly name: string; isThere(): boolean; readonly make: PresentationMaker }>
-> = {
-  webcodecs: {
-    name: 'WebCodecs',
-    isThere: () => 'VideoDecoder' in globalThis && 'AudioDecoder' in globalThis,
-    make: (options, handler) => new WebCodecsPresentation(options, handler),
-  },
-  mse: {
-    name: 'MediaSource',
-    isThere: () => mediaSourceClass() !== undefined,
-    make: (options, handler) => new MediaSourcePresentation(options, handler),
-  },
-}
 
 export const playerLimits = {
   /** Milliseconds between two reports of the position. */
@@ -65,6 +47,8 @@ export interface PlayerOptions {
   readonly chases: boolean
   /** What it asks of the gateway; undefined leaves it to that. */
   readonly delivery?: Delivery | undefined
+  /** Which size of the picture; without it, what the connection takes. */
+  readonly rendition?: RenditionWish | undefined
   /** `live`, `start`, `-30s`, an ISO time, or `@` and an offset. */
   readonly from: string
   readonly sound: SoundWish
@@ -97,6 +81,8 @@ export class BroadcastPlayer implements Player {
   readonly #course: Course
   readonly #data: DataLane | undefined
   readonly #ways = new FrameWays()
+  readonly #missing = new MissingFrames()
+  readonly #renditions: RenditionChoice
   #session: string | undefined
   /** Whose keyframes begin a GOP. */
   #main: TrackName | undefined
@@ -117,6 +103,7 @@ export class BroadcastPlayer implements Player {
     this.#onChange = onChange
     this.#sound = options.sound
     this.#course = new Course({ from: options.from })
+    this.#renditions = new RenditionChoice(options.rendition ?? 'auto')
     this.#data = options.onData && new DataLane(options.onData)
     this.#modes = (options.mode === undefined ? [...playerModes] : [options.mode]).filter(mode =>
       ways[mode].isThere(),
@@ -158,6 +145,7 @@ export class BroadcastPlayer implements Player {
     const [mode = this.#options.mode ?? 'webcodecs'] = this.#modes
     const clock = this.#course.timeAt(this.#presentation?.shown)
     const way = this.#ways.mean(this.#link.gatewayTime(performance.now()))
+    const renditions = this.#renditions.state
     return {
       ...(this.#presentation?.figures(performance.now()) ?? nothing),
       mode,
@@ -169,6 +157,7 @@ export class BroadcastPlayer implements Player {
       ...(this.#joinPhaseMs === undefined ? {} : { joinPhaseMs: this.#joinPhaseMs }),
       ...(this.#lagMs === undefined ? {} : { lagMs: this.#lagMs }),
       ...(way === undefined ? {} : { way }),
+      ...(renditions === undefined ? {} : { renditions }),
       errors: [...this.#errors],
     }
   }
@@ -238,6 +227,11 @@ export class BroadcastPlayer implements Player {
     this.#update()
   }
 
+  setRendition(wish: RenditionWish): void {
+    this.#ask(this.#renditions.want(wish))
+    this.#update()
+  }
+
   stop(): void {
     clearInterval(this.#timer)
     this.#link.close()
@@ -256,6 +250,7 @@ export class BroadcastPlayer implements Player {
       role: 'watch',
       version: protocolVersion,
       ...place,
+      rendition: this.#renditions.hello(),
       ...(delivery === undefined ? {} : { delivery }),
       ...(token === undefined ? {} : { token }),
     }
@@ -301,6 +296,9 @@ export class BroadcastPlayer implements Player {
       case 'data':
         if (!this.#isHalted && this.#course.data(message.relayed)) this.#data?.add(message.record)
         return
+      case 'gap':
+        this.#missing.tell(message.frames)
+        return
       case 'place':
         this.#place(message)
         break
@@ -335,9 +333,28 @@ export class BroadcastPlayer implements Player {
       this.#joinPhaseMs ??= Math.max(0, this.#welcomedAt - relayed.time)
     // What was captured before this viewer came is what it joins with: that is no lag.
     const isNews = (frame.capturedAt ?? 0) >= (this.#welcomedAt ?? Number.POSITIVE_INFINITY)
-    if (this.#presentation?.mode === 'live' && frame.track === this.#main && isNews)
-      this.#ways.arrived(frame, this.#link.gatewayTime(performance.now()))
-    this.#presentation?.frame(verdict === 'hidden' ? { ...frame, hidden: true } : frame)
+    if (this.#presentation?.mode === 'live' && frame.track === this.#main && isNews) this.#arrived(frame)
+    const missing = this.#missing.before(frame.sequence)
+    this.#presentation?.frame({
+      ...frame,
+      ...(verdict === 'hidden' ? { hidden: true } : {}),
+      ...(missing === undefined ? {} : { missing }),
+    })
+  }
+
+  /** A picture's frame came as it was published. */
+  #arrived(frame: NumberedFrame): void {
+    const now = performance.now()
+    const at = this.#link.gatewayTime(now)
+    this.#ways.arrived(frame, at)
+    const { capturedAt, hops } = frame
+    // A page that nobody sees is given its turns late.
+    if (capturedAt === undefined || hops?.relayed === undefined || document.hidden) return
+    this.#ask(this.#renditions.arrived(at - capturedAt - hops.relayed / 1000, now))
+  }
+
+  #ask(rendition: string | undefined): void {
+    if (rendition !== undefined) this.#link.send({ type: 'rendition', track: rendition })
   }
 
   /** The gateway has come to what was asked for, or a replay to what is on now. */
@@ -367,6 +384,7 @@ export class BroadcastPlayer implements Player {
   #begin(mode: TimelineMode): void {
     this.#paced = mode === 'replay'
     this.#data?.clear()
+    this.#missing.clear()
     this.#options.onDataLeft?.()
     this.#ways.clear()
     this.#presentation?.begin(mode)
@@ -402,14 +420,17 @@ export class BroadcastPlayer implements Player {
     this.#update()
   }
 
-  #catalog({ session = 'unnamed', catalog }: MessageOf<'catalog'>): void {
+  #catalog({ session = 'unnamed', catalog, renditions }: MessageOf<'catalog'>): void {
     if (!this.#course.begin(session)) return
     this.#over = false
     this.#title = catalog.title
     this.#main = mainTrack(catalog)?.name
     this.#joinFrom ??= performance.now()
+    this.#missing.begin(renditions === undefined)
+    this.#ask(this.#renditions.learn(renditions ?? [], this.#main, performance.now()))
     if (session !== this.#session) {
       this.#session = session
+      this.#missing.clear()
       this.#ways.clear()
       // Whoever wanted to see it live, and saw its recording to the end, is live with the next publisher.
       if (

@@ -18,6 +18,8 @@ export const feedLimits = {
 export interface FeedFrame extends NumberedFrame {
   /** It lies before what was asked for: it is only to be decoded, and sound not even that. */
   readonly hidden?: boolean
+  /** Frames that are missing before it; be it 0, what follows does not decode before a keyframe. */
+  readonly missing?: number
 }
 
 export interface Segment {
@@ -38,7 +40,6 @@ export class Feed {
   readonly #isLive: () => boolean
   #segments: Segment[] = []
   #text = ''
-  #sequence: number | undefined
   #broken = true
   #lost = 0
 
@@ -72,7 +73,6 @@ export class Feed {
     }
     this.#text = text
     this.#broken = true
-    if (!sameSession) this.#sequence = undefined
     const segment: Segment = {
       session,
       video: catalog.tracks.find(isVideo),
@@ -93,11 +93,10 @@ export class Feed {
   frame(frame: FeedFrame): void {
     const segment = this.#segments.at(-1)
     if (segment === undefined) return
-    if (this.#sequence !== undefined && frame.sequence > this.#sequence + 1) {
-      this.#lost += frame.sequence - this.#sequence - 1
+    if (frame.missing !== undefined) {
+      this.#lost += frame.missing
       this.#broken = true
     }
-    this.#sequence = Math.max(this.#sequence ?? 0, frame.sequence)
     if (frame.track === segment.video?.name) this.#picture(segment, frame)
     else if (frame.track === segment.audio?.name && frame.hidden === true) return
     else if (frame.track === segment.audio?.name && !segment.sounds.push(frame)) this.#lost += 1
@@ -119,7 +118,6 @@ export class Feed {
 
   clear(): void {
     this.#segments = []
-    this.#sequence = undefined
     this.#text = ''
   }
 

@@ -1,6 +1,7 @@
 /** What a page sees of a player, whatever decodes. */
 import type { Problem } from '../net/link.ts'
 import type { Way } from './frame-ways.ts'
+import type { RenditionState, RenditionWish } from './rendition-choice.ts'
 
 /** The whole life of a player; each arm has its words in `text.ts`. */
 export type PlayerState =
@@ -58,6 +59,8 @@ export interface PlayerFigures {
   readonly gateway: string
   /** Media time that passes in a unit of time. */
   readonly rate: number
+  /** Where the picture is there in several sizes. */
+  readonly renditions?: RenditionState
   /** Pictures painted in the last second. */
   readonly fps: number
   readonly codecs: readonly string[]
@@ -107,6 +110,8 @@ export interface Player {
   step(direction: -1 | 1): void
   /** @param rate media time that passes in a unit of time, 0.25 to 4. A replay that comes to the edge is live, at 1. */
   setRate(rate: number): void
+  /** Which size of the picture, from its next keyframe on. */
+  setRendition(wish: RenditionWish): void
   /** To be called from a gesture where the sound is blocked. */
   setSound(wish: SoundWish): void
   /** Leaves the broadcast and gives everything back. Idempotent. */

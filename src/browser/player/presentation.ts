@@ -77,7 +77,17 @@ export interface Presentation {
 /** The part of a player's figures that whoever presents knows. */
 export type PresentationFigures = Omit<
   PlayerFigures,
-  'mode' | 'gateway' | 'joinMs' | 'joinPhaseMs' | 'lagMs' | 'way' | 'clock' | 'span' | 'rate' | 'errors'
+  | 'mode'
+  | 'gateway'
+  | 'joinMs'
+  | 'joinPhaseMs'
+  | 'lagMs'
+  | 'way'
+  | 'clock'
+  | 'span'
+  | 'rate'
+  | 'renditions'
+  | 'errors'
 >
 
 export interface PresentationOptions {

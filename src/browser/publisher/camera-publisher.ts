@@ -6,7 +6,8 @@ import { type BroadcastId, type Millis, trackName } from '../../units.ts'
 import { resumeToken, socketPath, tokenOf } from '../net/address.ts'
 import type { Problem } from '../net/link.ts'
 import { DeviceError, openDevices } from './devices.ts'
-import type { FrameSource, FrameSourceMaker } from './frame-source.ts'
+import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
+import type { SizeCount } from './picture-encoding.ts'
 import type { OnPublisherState, Publisher, PublisherFigures, PublisherState } from './publisher.ts'
 import { RateControl } from './rate-control.ts'
 import { RecorderSource } from './recorder-source.ts'
@@ -18,8 +19,12 @@ import { WebCodecsSource } from './webcodecs-source.ts'
 export const publisherModes = ['webcodecs', 'mediarecorder'] as const
 export type PublisherMode = (typeof publisherModes)[number]
 
+/** Borrows the stream: whoever opened the devices lets them go. */
+type FrameSourceMaker = (stream: MediaStream, handler: FrameSourceHandler, sizes: SizeCount) => FrameSource
+
 const makers: Readonly<Record<PublisherMode, FrameSourceMaker>> = {
-  webcodecs: (stream, handler) => new WebCodecsSource(stream, handler),
+  webcodecs: (stream, handler, sizes) => new WebCodecsSource(stream, handler, sizes),
+  // The browser's own recorder makes one.
   mediarecorder: (stream, handler) => new RecorderSource(stream, handler),
 }
 
@@ -30,6 +35,8 @@ export interface PublisherOptions {
   readonly mode: PublisherMode | undefined
   /** What the broadcast is called; nothing where it is empty. */
   readonly title: string
+  /** How many sizes the picture is sent in, where WebCodecs encodes. */
+  readonly sizes: SizeCount
 }
 
 export class CameraPublisher implements Publisher {
@@ -48,13 +55,15 @@ export class CameraPublisher implements Publisher {
   /** As its source describes it. */
   #catalog: Catalog | undefined
   #title: string
+  readonly #sizes: SizeCount
   #hasSession = false
   #encoded = { video: 0, audio: 0 }
   #skipped = 0
   #bytes = 0
 
-  constructor({ id, page, mode, title }: PublisherOptions, onState: OnPublisherState) {
+  constructor({ id, page, mode, title, sizes }: PublisherOptions, onState: OnPublisherState) {
     this.#title = title
+    this.#sizes = sizes
     this.#modes = mode === undefined ? publisherModes : [mode]
     this.#onState = onState
     const options = {
@@ -107,7 +116,7 @@ export class CameraPublisher implements Publisher {
       encoded: { ...this.#encoded },
       skipped: this.#skipped,
       bytes: this.#bytes,
-      codecs,
+      codecs: [...new Set(codecs)],
       ...(roundTrip === undefined ? {} : { roundTrip }),
     }
   }
@@ -163,14 +172,15 @@ export class CameraPublisher implements Publisher {
   async #openSource(stream: MediaStream): Promise<string | undefined> {
     let missing: string | undefined
     for (const mode of this.#modes) {
-      const source = makers[mode](stream, {
+      const handler: FrameSourceHandler = {
         onCatalog: catalog => this.#describe(catalog),
         onFrame: (frame, at) => this.#take(frame, at),
         onSkipped: () => {
           this.#skipped += 1
         },
         onError: problem => this.#sourceFailed(problem),
-      })
+      }
+      const source = makers[mode](stream, handler, this.#sizes)
       missing = await source.open()
       if (missing === undefined) {
         this.#source = source

@@ -36,6 +36,3 @@ export interface FrameSource {
   /** Idempotent. */
   close(): void
 }
-
-/** @param stream borrowed: whoever opened the devices lets them go */
-export type FrameSourceMaker = (stream: MediaStream, handler: FrameSourceHandler) => FrameSource

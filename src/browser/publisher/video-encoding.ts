@@ -17,8 +17,19 @@ export interface VideoEncodingHandler {
   onError(error: DOMException): void
 }
 
+export interface VideoEncodingOptions {
+  readonly name: TrackName
+  readonly config: VideoEncoderConfig
+  /** Of the picture's width and height, how much is encoded: the encoder scales it. */
+  readonly scale: number
+  /** What it shows beside others, as the catalog tells it. */
+  readonly altGroup?: number | undefined
+}
+
 export class VideoEncoding {
   readonly #name: TrackName
+  readonly #scale: number
+  readonly #altGroup: number | undefined
   readonly #handler: VideoEncodingHandler
   readonly #encoder: VideoEncoder
   #config: VideoEncoderConfig
@@ -29,8 +40,10 @@ export class VideoEncoding {
   #last = Number.NEGATIVE_INFINITY
   #wantsKeyframe = true
 
-  constructor(name: TrackName, config: VideoEncoderConfig, handler: VideoEncodingHandler) {
+  constructor({ name, config, scale, altGroup }: VideoEncodingOptions, handler: VideoEncodingHandler) {
     this.#name = name
+    this.#scale = scale
+    this.#altGroup = altGroup
     this.#config = config
     this.#bitrate = config.bitrate
     this.#handler = handler
@@ -41,16 +54,26 @@ export class VideoEncoding {
     this.#encoder.configure(config)
   }
 
+  /** Whether it has time for a picture. */
+  get hasRoom(): boolean {
+    return this.#encoder.state === 'configured' && this.#encoder.encodeQueueSize < queueLimit
+  }
+
+  /** Whether the picture of a time is to be a keyframe. */
+  isDue(timestamp: Micros): boolean {
+    return this.#wantsKeyframe || timestamp - this.#keyframeAt >= keyframeInterval
+  }
+
   /**
    * @param picture owned by the caller, closed by it
+   * @param isKey whether it is a keyframe, be none due
    * @returns false where it was dropped
    */
-  encode(picture: VideoFrame, timestamp: Micros): boolean {
-    if (this.#encoder.state !== 'configured' || this.#encoder.encodeQueueSize >= queueLimit) return false
-    if (timestamp <= this.#last) return false
+  encode(picture: VideoFrame, timestamp: Micros, isKey: boolean): boolean {
+    if (!this.hasRoom || timestamp <= this.#last) return false
     this.#last = timestamp
     this.#followSize(picture)
-    const keyFrame = this.#wantsKeyframe || timestamp - this.#keyframeAt >= keyframeInterval
+    const keyFrame = isKey || this.isDue(timestamp)
     if (keyFrame) {
       this.#wantsKeyframe = false
       this.#keyframeAt = timestamp
@@ -102,8 +125,7 @@ export class VideoEncoding {
 
   /** A phone that is turned brings pictures of another shape. */
   #followSize(picture: VideoFrame): void {
-    const width = picture.displayWidth & ~1
-    const height = picture.displayHeight & ~1
+    const { width, height } = scaled(picture.displayWidth, picture.displayHeight, this.#scale)
     if (width === this.#config.width && height === this.#config.height) return
     this.#configure({ ...this.#config, width, height })
   }
@@ -142,6 +164,7 @@ export class VideoEncoding {
       ...(bitrate === undefined ? {} : { bitrate }),
       ...(h264 ? { format: description === undefined ? 'annexb' : 'avc' } : {}),
       ...(description === undefined ? {} : { description: encodeBase64(bytesOf(description)) }),
+      ...(this.#altGroup === undefined ? {} : { altGroup: this.#altGroup }),
     }
     const text = JSON.stringify(track)
     if (text === this.#track) return
@@ -149,6 +172,12 @@ export class VideoEncoding {
     this.#handler.onTrack(track)
   }
 }
+
+/** Encoders take even sizes only. */
+export const scaled = (width: number, height: number, scale: number): { width: number; height: number } => ({
+  width: Math.max(2, Math.floor(width * scale) & ~1),
+  height: Math.max(2, Math.floor(height * scale) & ~1),
+})
 
 const bytesOf = (source: AllowSharedBufferSource): Uint8Array =>
   ArrayBuffer.isView(source)

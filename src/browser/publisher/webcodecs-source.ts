@@ -1,37 +1,46 @@
-/** Encodes with WebCodecs: two encoders, and one media clock between them. */
+/** Encodes with WebCodecs: picture and sound, and one media clock between them. */
 import type { VideoTrack } from '../../media/catalog.ts'
 import type { Frame } from '../../media/frame.ts'
 import { micros, trackName } from '../../units.ts'
 import type { FrameSource, FrameSourceHandler } from './frame-source.ts'
+import {
+  configsOf,
+  type PictureConfigs,
+  PictureEncoding,
+  type SizeCount,
+  totalBitrate,
+} from './picture-encoding.ts'
 import { readPictures } from './picture-source.ts'
 import type { Pace } from './rate-control.ts'
 import { readSamples, type Samples } from './sample-source.ts'
 import { SoundEncoding } from './sound-encoding.ts'
 import { chooseVideoCodec } from './video-codec.ts'
-import { VideoEncoding } from './video-encoding.ts'
 
-const names = { video: trackName('video'), audio: trackName('audio') } as const
-/** Frames that may wait for the video track's configuration before the first catalog can be written. */
+const audioName = trackName('audio')
+/** Frames that may wait for the video tracks' configuration before the first catalog can be written. */
 const heldLimit = 256
 
 export class WebCodecsSource implements FrameSource {
   readonly #stream: MediaStream
   readonly #handler: FrameSourceHandler
-  #videoConfig: VideoEncoderConfig | undefined
+  readonly #sizes: SizeCount
+  #configs: PictureConfigs | undefined
   #channels = 0
-  #video: VideoEncoding | undefined
+  #video: PictureEncoding | undefined
   #pace: Pace | undefined
   #sound: SoundEncoding | undefined
-  #videoTrack: VideoTrack | undefined
+  #videoTracks: readonly VideoTrack[] = []
   #described = false
   #held: Frame[] = []
   /** Zero of the media clock on the page's, milliseconds; undefined while there is no session. */
   #zero: number | undefined
   #stopSources: (() => void)[] = []
 
-  constructor(stream: MediaStream, handler: FrameSourceHandler) {
+  /** @param sizes of the picture */
+  constructor(stream: MediaStream, handler: FrameSourceHandler, sizes: SizeCount) {
     this.#stream = stream
     this.#handler = handler
+    this.#sizes = sizes
   }
 
   async open(): Promise<string | undefined> {
@@ -40,8 +49,9 @@ export class WebCodecsSource implements FrameSource {
     if (camera !== undefined) {
       const { width = 640, height = 360, frameRate = 30 } = camera.getSettings()
       const format = { width: width & ~1, height: height & ~1, frameRate: Math.max(1, Math.round(frameRate)) }
-      this.#videoConfig = await chooseVideoCodec(format)
-      if (this.#videoConfig === undefined) return 'a video encoder that keeps up with the camera'
+      const config = await chooseVideoCodec(format)
+      if (config === undefined) return 'a video encoder that keeps up with the camera'
+      this.#configs = configsOf(config, this.#sizes)
     }
     const [microphone] = this.#stream.getAudioTracks()
     if (microphone !== undefined) this.#channels = Math.min(2, microphone.getSettings().channelCount ?? 1)
@@ -50,11 +60,11 @@ export class WebCodecsSource implements FrameSource {
 
   begin(): void {
     this.#closeEncoders()
-    this.#videoTrack = undefined
+    this.#videoTracks = []
     this.#described = false
     this.#held = []
     this.#zero = performance.now()
-    this.#video = this.#videoConfig && this.#newVideoEncoding(this.#videoConfig)
+    this.#video = this.#configs && this.#newEncoding(this.#configs)
     if (this.#video === undefined) this.#describe()
     if (this.#stopSources.length === 0) this.#read()
   }
@@ -64,11 +74,11 @@ export class WebCodecsSource implements FrameSource {
   }
 
   lowerBitrate(): void {
-    if (this.#video !== undefined) this.#videoConfig = this.#video.lowerBitrate()
+    if (this.#video !== undefined) this.#configs = this.#video.lowerBitrate()
   }
 
   get bitrate(): number | undefined {
-    return this.#videoConfig?.bitrate
+    return this.#configs && totalBitrate(this.#configs)
   }
 
   follow(pace: Pace): void {
@@ -107,10 +117,10 @@ export class WebCodecsSource implements FrameSource {
     this.#sound = undefined
   }
 
-  #newVideoEncoding(config: VideoEncoderConfig): VideoEncoding {
-    const encoding = new VideoEncoding(names.video, config, {
-      onTrack: track => {
-        this.#videoTrack = track
+  #newEncoding(configs: PictureConfigs): PictureEncoding {
+    const encoding = new PictureEncoding(configs, {
+      onTracks: tracks => {
+        this.#videoTracks = tracks
         this.#describe()
       },
       onFrame: frame => this.#takeFrame(frame),
@@ -121,9 +131,8 @@ export class WebCodecsSource implements FrameSource {
   }
 
   #describe(): void {
-    const audio = this.#channels > 0 ? [SoundEncoding.describe(names.audio, this.#channels)] : []
-    const video = this.#videoTrack === undefined ? [] : [this.#videoTrack]
-    this.#handler.onCatalog({ version: 1, tracks: [...video, ...audio] })
+    const audio = this.#channels > 0 ? [SoundEncoding.describe(audioName, this.#channels)] : []
+    this.#handler.onCatalog({ version: 1, tracks: [...this.#videoTracks, ...audio] })
     this.#described = true
     const held = this.#held
     this.#held = []
@@ -151,7 +160,7 @@ export class WebCodecsSource implements FrameSource {
       this.#sound.close()
       this.#sound = undefined
     }
-    this.#sound ??= new SoundEncoding(names.audio, samples.rate, this.#channels, {
+    this.#sound ??= new SoundEncoding(audioName, samples.rate, this.#channels, {
       onFrame: frame => this.#takeFrame(frame),
       onError: error => this.#failed(error),
     })
@@ -166,14 +175,14 @@ export class WebCodecsSource implements FrameSource {
 
   /** Hardware can be taken away: another program wants it, or its driver begins anew. What remains goes on. */
   #pictureFailed(error: DOMException): void {
-    const config = this.#videoConfig
-    if (config?.hardwareAcceleration !== 'prefer-hardware') {
+    const configs = this.#configs
+    if (configs?.[0]?.hardwareAcceleration !== 'prefer-hardware') {
       this.#failed(error)
       return
     }
-    this.#videoConfig = { ...config, hardwareAcceleration: 'no-preference' }
+    this.#configs = configs.map(config => ({ ...config, hardwareAcceleration: 'no-preference' }))
     this.#video?.close()
-    this.#video = this.#newVideoEncoding(this.#videoConfig)
+    this.#video = this.#newEncoding(this.#configs)
   }
 
   #failed({ name, message }: DOMException): void {

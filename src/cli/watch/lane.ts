@@ -4,7 +4,15 @@ import { sameBytes } from '../../container/decoder-config.ts'
 import { decodeBase64 } from '../../core/base64.ts'
 import { FramelogError } from '../../errors.ts'
 import { configOfAac, withoutAdts } from '../../media/aac.ts'
-import { type AudioTrack, type Catalog, isAudio, isVideo, type VideoTrack } from '../../media/catalog.ts'
+import {
+  type AudioTrack,
+  type Catalog,
+  isAudio,
+  isVideo,
+  renditionsOf,
+  type Track,
+  type VideoTrack,
+} from '../../media/catalog.ts'
 import { type Codec, formatCodec, parseCodec } from '../../media/codec.ts'
 import { formatOfAnnexB, toLengths } from '../../media/h264.ts'
 import { channelsOfOpusHead, opusHead } from '../../media/opus.ts'
@@ -30,11 +38,14 @@ export type Lane =
   | (LaneBase & { readonly kind: 'audio'; readonly codec: AudioCodec; readonly track: AudioTrack })
 
 /**
- * The picture and sound tracks of a catalog, in its order. Tracks of other kinds have no place in a file.
+ * The picture and sound tracks of a catalog, in its order; of those that show the same, the main one. Tracks of other kinds have
+ * no place in a file.
  * @throws FramelogError UNSUITABLE_FORMAT
  */
 export function lanesOf(catalog: Catalog, container: Container): Lane[] {
-  const lanes = catalog.tracks.flatMap(track => {
+  const others = new Set<Track>(renditionsOf(catalog).slice(1))
+  const lanes = catalog.tracks.flatMap((track): Lane[] => {
+    if (others.has(track)) return []
     if (isVideo(track)) return [videoLane(track, container)]
     return isAudio(track) ? [audioLane(track, container)] : []
   })
