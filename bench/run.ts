@@ -6,6 +6,7 @@ const parts = {
   gateway: './gateway.ts',
   seek: './seek.ts',
   slow: './slow.ts',
+  churn: './churn.ts',
   'fan-out': './fan-out.ts',
   lag: './lag.ts',
   network: './network.ts',

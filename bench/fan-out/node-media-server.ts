@@ -40,7 +40,7 @@ export async function nodeMediaServer(): Promise<Subject> {
   )
   await pause(1000)
   return {
-    pid: server.pid ?? 0,
+    pids: () => [server.pid ?? 0],
     port: http,
     path: '/live/crowd.flv',
     subprotocol: '-',

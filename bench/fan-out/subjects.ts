@@ -2,10 +2,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { type Delivery, encodeMessage, protocolVersion, subprotocol, types } from '../../src/wire/message.ts'
-import { TestPublisher, testFrame } from '../../test/support/clients.ts'
-import { startGateway } from '../../test/support/gateway.ts'
-import { testBytes } from './moment.ts'
+import type { Broker } from './broker.ts'
+import { framelog, framelogOnKafka } from './framelog.ts'
 import { nodeMediaServer } from './node-media-server.ts'
 import { endProcess, programOf } from './programs.ts'
 
@@ -16,8 +14,8 @@ export interface Stream {
 }
 
 export interface Subject extends AsyncDisposable {
-  /** Of the process that sends. */
-  readonly pid: number
+  /** Of the process that sends, and of all that it needs for that: they stay the same. */
+  pids(): readonly number[]
   /** What a viewer asks for: port, path, subprotocol, the message that it sends first, the type of message that counts. */
   readonly port: number
   readonly path: string
@@ -28,7 +26,7 @@ export interface Subject extends AsyncDisposable {
   readonly tellsAge?: boolean
 }
 
-export type Start = (stream: Stream) => Promise<Subject>
+export type Start = (stream: Stream, broker: Broker) => Promise<Subject>
 
 const none = { path: '/', subprotocol: '-', hello: '-', type: -1 } as const
 
@@ -43,7 +41,7 @@ async function program(command: string, args: readonly string[]): Promise<Subjec
   ])) as [Buffer]
   return {
     ...none,
-    pid: child.pid ?? 0,
+    pids: () => [child.pid ?? 0],
     port: Number(line.toString()),
     async [Symbol.asyncDispose]() {
       await endProcess(child)
@@ -61,43 +59,7 @@ const inNode =
   ({ bytes, rate }) =>
     program(process.execPath, [join(import.meta.dirname, name), ...[bytes, rate, ...further].map(String)])
 
-/** As `framelog serve` runs, on a log in a folder of its own; its publisher is in this process. */
-const framelog =
-  (delivery: Delivery | undefined): Start =>
-  async ({ bytes, rate }) => {
-    const gateway = await startGateway({ LOG_LEVEL: 'warn' })
-    const publisher = await TestPublisher.connect(gateway.ws, 'crowd')
-    const send = (): void => {
-      const frame = { ...testFrame(publisher.sequence++), data: testBytes(bytes) }
-      publisher.socket.send(encodeMessage({ type: 'frame', frame }))
-      publisher.forget()
-    }
-    send()
-    const camera = setInterval(send, 1000 / rate)
-    const asks = delivery === undefined ? {} : { delivery }
-    const hello = encodeMessage({
-      type: 'hello',
-      role: 'watch',
-      version: protocolVersion,
-      from: 'live',
-      ...asks,
-    })
-    return {
-      pid: gateway.pid,
-      port: gateway.port,
-      path: '/api/v1/broadcasts/crowd/watch',
-      subprotocol,
-      hello: Buffer.from(hello).toString('hex'),
-      type: types.frame,
-      async [Symbol.asyncDispose]() {
-        clearInterval(camera)
-        publisher.cut()
-        await gateway[Symbol.asyncDispose]()
-      },
-    }
-  }
-
-export const subjects = {
+const usual = {
   floor: floor(1),
   'floor, 2 frames a write': floor(2),
   'floor, 3 frames a write': floor(3),
@@ -109,4 +71,23 @@ export const subjects = {
   'framelog, gathered': framelog('gathered'),
 } as const satisfies Record<string, Start>
 
+const onKafka = {
+  'framelog, one broker': framelogOnKafka(1),
+  'framelog, one broker, 2 workers': framelogOnKafka(2),
+} as const satisfies Record<string, Start>
+
+export const subjects = { ...usual, ...onKafka } as const
+
 export type SubjectName = keyof typeof subjects
+
+export const needsBroker = (name: SubjectName): boolean => Object.hasOwn(onKafka, name)
+
+/** @param text names with ; between them; undefined for all that need no broker. @throws Error that tells the names */
+export function readNames(text: string | undefined): readonly SubjectName[] {
+  const names = text?.split(';').map(each => each.trim()) ?? Object.keys(usual)
+  return names.map(name => {
+    if (!Object.hasOwn(subjects, name))
+      throw new Error(`FANOUT_ONLY takes, with ; between them: ${Object.keys(subjects).join('; ')}`)
+    return name as SubjectName
+  })
+}

@@ -7,13 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import { encodeMessage } from '../../src/wire/message.ts'
 import { TestPublisher, testFrame } from '../../test/support/clients.ts'
-import { type RunningGateway, startGateway } from '../../test/support/gateway.ts'
+import { metricOf, type RunningGateway, startGateway } from '../../test/support/gateway.ts'
 import { film, type Plan } from '../log/camera.ts'
 import { Ledger } from '../log/ledger.ts'
 import { countsBetween } from '../log/requests.ts'
 import { connectionsByPort } from '../log/sockets.ts'
 import { answer, patience, type Result, rate, type Task, tell, usualBytes } from '../log/task.ts'
-import { type Look, lookMark } from './look.ts'
+import { each } from '../log/topics.ts'
+import { ask, type Look } from './ask.ts'
 import { watch } from './viewer.ts'
 
 const task = JSON.parse(process.argv[2] ?? '') as Task
@@ -25,7 +26,8 @@ await answer(run)
 
 async function run(): Promise<Result> {
   const gateway = await startGateway({
-    BOOTSTRAP_SERVERS: task.bootstrapServers,
+    // Without brokers it has a folder of its own.
+    ...(task.embedded ? {} : { BOOTSTRAP_SERVERS: task.bootstrapServers }),
     TOPIC_PREFIX: prefix,
     LOG_LEVEL: 'warn',
     NODE_OPTIONS: [
@@ -38,8 +40,8 @@ async function run(): Promise<Result> {
   } finally {
     // In order: a profile is written at the end.
     await Promise.race([gateway.kill('SIGTERM'), sleep(10_000)])
-    await gateway.kill()
-    await removeTopics()
+    await gateway[Symbol.asyncDispose]()
+    if (!task.embedded) await removeTopics()
   }
 }
 
@@ -87,14 +89,18 @@ async function measure(gateway: RunningGateway): Promise<Result> {
     }),
   )
   const sentAt: number[][] = publishers.map(() => [])
-  for (let i = 0; i < (task.idle ?? 0); i++) await beginIdle(gateway, `idle-${i}`)
+  const idle = Array.from({ length: task.idle ?? 0 }, (_, i) => `idle-${i}`)
+  await each(idle, id => beginIdle(gateway, id))
+  const open = await metricOf(gateway, 'framelog_broadcasts')
+  if (open < live + idle.length)
+    throw new Error(`the gateway reads ${open} of ${live + idle.length} broadcasts`)
 
   const plan: Plan = { live, rate, seconds: warmUp + seconds }
   let begin: { readonly at: number; readonly look: Promise<Look>; readonly cpu: number } | undefined
   let last = 0
   await film(plan, ({ broadcast, at }, due) => {
     if (begin === undefined && at >= warmUp * 1000) {
-      begin = { at: due, look: look(gateway, 1), cpu: ownCpu() }
+      begin = { at: due, look: ask(gateway), cpu: ownCpu() }
       void tell({ kind: 'begins' })
     }
     last = due
@@ -109,7 +115,7 @@ async function measure(gateway: RunningGateway): Promise<Result> {
     publisher.socket.send(written)
   })
   const clients = ownCpu() - (begin?.cpu ?? 0)
-  const after = await look(gateway, 2)
+  const after = await ask(gateway)
   await tell({ kind: 'ends' })
   if (begin === undefined) throw new Error('no frame was due in the measurement')
   const before = await begin.look
@@ -132,24 +138,13 @@ async function measure(gateway: RunningGateway): Promise<Result> {
   }
 }
 
-/** A broadcast that has begun, is over, and is watched. */
+/** A broadcast that has begun, is over, and is watched: the gateway follows its topic as it does that of one on air. */
 async function beginIdle(gateway: RunningGateway, id: string): Promise<void> {
   const publisher = await TestPublisher.connect(gateway.ws, id)
   publisher.publish(1, { bytes, keyframe: true })
   await publisher.acknowledged(publisher.sequence - 1)
   await watch(`${gateway.ws}/api/v1/broadcasts/${id}/watch`, () => {})
   await publisher.end()
-}
-
-/** Asks the gateway, which answers on its standard error. @param which of its answers, from 1 */
-async function look(gateway: RunningGateway, which: number): Promise<Look> {
-  process.kill(gateway.pid, 'SIGUSR2')
-  for (;;) {
-    const lines = gateway.output().split('\n').slice(0, -1)
-    const line = lines.filter(each => each.startsWith(lookMark))[which - 1]
-    if (line !== undefined) return JSON.parse(line.slice(lookMark.length)) as Look
-    await sleep(5)
-  }
 }
 
 /** Seconds of this process. */
@@ -160,5 +155,5 @@ function ownCpu(): number {
 
 async function removeTopics(): Promise<void> {
   await using log = await openKafkaLog({ bootstrapServers: task.bootstrapServers })
-  for (const topic of await log.topics(prefix)) await log.delete(topic)
+  await each(await log.topics(prefix), topic => log.delete(topic))
 }

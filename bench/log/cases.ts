@@ -36,8 +36,9 @@ async function measureCase(
   its: Case,
   bootstrapServers: string,
 ): Promise<Map<SubjectName, Outcome[]>> {
-  const { live, open, viewers, bytes } = its
-  const prefix = `bench-log-${process.pid}-${its.live}-${its.open}`
+  const { live, open, viewers, bytes, embedded } = its
+  // A name that was just deleted is not to be had at once.
+  const prefix = `bench-log-${process.pid}-${embedded ? 'embedded-' : ''}${live}-${open}`
   await using topics = await makeTopics(bootstrapServers, prefix, its.open)
   const found = new Map<SubjectName, Outcome[]>(subjects.map(subject => [subject, []]))
   for (let round = 1; round <= rounds; round++) {
@@ -45,7 +46,7 @@ async function measureCase(
     for (const subject of order) {
       const isOurs = subject === 'ours' || subject === 'gateway'
       const load = { live, idle: open - live, viewers, bytes }
-      const task = { subject, bootstrapServers, topics: topics.names, ...load, warmUp, seconds }
+      const task = { subject, bootstrapServers, topics: topics.names, ...load, embedded, warmUp, seconds }
       const outcome = await measure({ ...task, profile: isOurs ? profile : undefined }, tries)
       found.get(subject)?.push(outcome)
       process.stderr.write(`${caseName(its)}, round ${round}, ${subject}: ${words(outcome)}\n`)

@@ -16,8 +16,9 @@ export type Outcome =
   | { readonly kind: 'measured'; readonly figures: Measured }
   | { readonly kind: 'failed'; readonly reason: string }
 
-/** Seconds beyond the load: opening, a group's first join, the last records. */
+/** Seconds beyond the load: opening, a group's first join, the last records; and for each broadcast that a gateway opens. */
 const patience = 150
+const perBroadcast = 0.3
 /** Percent of the machine. */
 const othersLimit = 10
 
@@ -46,7 +47,8 @@ async function measureOnce(task: Task): Promise<Outcome> {
   const execArgv = profile === undefined || isGateway ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
   const file = join(import.meta.dirname, ...(isGateway ? ['..', 'gateway'] : []), 'run.ts')
   const child = fork(file, [JSON.stringify(task)], { execArgv })
-  const timer = setTimeout(() => child.kill('SIGKILL'), (task.warmUp + task.seconds + patience) * 1000)
+  const opening = patience + perBroadcast * (task.live + (task.idle ?? 0))
+  const timer = setTimeout(() => child.kill('SIGKILL'), (task.warmUp + task.seconds + opening) * 1000)
   let outcome: Outcome | undefined
   let began: ProcessorTimes | undefined
   let load: { readonly busy: number; readonly others?: number } | undefined

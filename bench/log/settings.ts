@@ -4,6 +4,8 @@ import { usualBytes } from './task.ts'
 
 export interface Case {
   readonly brokers: 1 | 3
+  /** The gateway is on the embedded log; the bare client beside it has the brokers. */
+  readonly embedded?: true
   /** Broadcasts that send. */
   readonly live: number
   /** Broadcasts that are followed, those that send among them. */
@@ -33,7 +35,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** @throws Error that names the variable */
 export function readSettings(env: Environment): LogSettings {
   const broadcasts = list(env.LOG_BROADCASTS || '1,10,50,50/1000').map(each => readBroadcasts(each, 'LOG'))
-  const cases = readBrokers(env, 'LOG').flatMap(brokers => broadcasts.map(each => ({ brokers, ...each })))
+  const cases = readLogs(env, 'LOG').flatMap(log => broadcasts.map(each => ({ ...log, ...each })))
   return { ...readRounds(env, 'LOG'), cases, subjects: readSubjects(env.LOG_ONLY) }
 }
 
@@ -46,7 +48,7 @@ export function readGatewaySettings(env: Environment): LogSettings {
     viewers,
     bytes,
   }))
-  const cases = readBrokers(env, 'GATEWAY').flatMap(brokers => broadcasts.map(each => ({ brokers, ...each })))
+  const cases = readLogs(env, 'GATEWAY').flatMap(log => broadcasts.map(each => ({ ...log, ...each })))
   return { ...readRounds(env, 'GATEWAY'), cases, subjects: ['gateway', 'bare'] }
 }
 
@@ -60,10 +62,24 @@ const readRounds = (env: Environment, prefix: Prefix): Omit<LogSettings, 'cases'
   profile: env[`${prefix}_PROFILE`] || undefined,
 })
 
-function readBrokers(env: Environment, prefix: Prefix): readonly (1 | 3)[] {
+type CaseLog = Pick<Case, 'brokers' | 'embedded'>
+
+const brokers: readonly (readonly [string, CaseLog])[] = [
+  ['1', { brokers: 1 }],
+  ['3', { brokers: 3 }],
+]
+
+/** The log's bench has nothing to compare the embedded one with. */
+const logs: Readonly<Record<Prefix, ReadonlyMap<string, CaseLog>>> = {
+  LOG: new Map(brokers),
+  GATEWAY: new Map([...brokers, ['embedded', { brokers: 1, embedded: true }]]),
+}
+
+function readLogs(env: Environment, prefix: Prefix): readonly CaseLog[] {
   return list(env[`${prefix}_BROKERS`] || '1,3').map(each => {
-    if (each !== '1' && each !== '3') throw new Error(`${prefix}_BROKERS takes 1, 3`)
-    return each === '1' ? 1 : 3
+    const log = logs[prefix].get(each)
+    if (log === undefined) throw new Error(`${prefix}_BROKERS takes ${[...logs[prefix].keys()].join(', ')}`)
+    return log
   })
 }
 

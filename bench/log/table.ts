@@ -27,6 +27,13 @@ const requestsOf = ({ requests, frames }: Measured): number => (requests.produce
 const p50 = ({ delivered }: Measured): number => delivered.p50
 const p99 = ({ delivered }: Measured): number => delivered.p99
 
+/** Of each subject, to the bare client in the same round. */
+const ratios: readonly { readonly head: string; readonly of: (figures: Measured) => number }[] = [
+  { head: 'p50 ÷ bare', of: p50 },
+  { head: 'p99 ÷ bare', of: p99 },
+  { head: 'CPU ÷ bare', of: ({ cpu }) => cpu },
+]
+
 const allColumns: readonly Column[] = [
   { head: 'p50', of: p50, digits: 2, spread: true },
   { head: 'p95', of: ({ delivered }) => delivered.p95, digits: 1 },
@@ -66,7 +73,7 @@ const allColumns: readonly Column[] = [
 
 export function table(results: Results, conditions: Conditions): string {
   const columns = columnsOf(results)
-  const heads = ['', ...columns.map(({ head }) => head), 'rounds', 'p50 ÷ bare', 'p99 ÷ bare']
+  const heads = ['', ...columns.map(({ head }) => head), 'rounds', ...ratios.map(({ head }) => head)]
   const lines = [row(heads), row(heads.map((_, i) => (i === 0 ? '---' : '--:')))]
   for (const [its, subjects] of results) {
     for (const [subject, outcomes] of subjects) {
@@ -78,9 +85,9 @@ export function table(results: Results, conditions: Conditions): string {
         return column.spread ? spread(values, column.digits) : fixed(median(values), column.digits)
       })
       const whole = seen.filter(({ faults }) => faults.length === 0).length
-      const compared = [p50, p99].map(of => {
-        const ratios = ratiosOf(its, results, subject, of)
-        return subject === 'bare' || ratios.length === 0 ? '' : spread(ratios, 2)
+      const compared = ratios.map(({ of }) => {
+        const found = ratiosOf(its, results, subject, of)
+        return subject === 'bare' || found.length === 0 ? '' : spread(found, 2)
       })
       lines.push(
         row([
@@ -137,8 +144,10 @@ export function goals(results: Results): string[] {
   )
 }
 
-export const caseName = ({ brokers, live, open }: Case): string =>
-  `${brokers} broker${brokers === 1 ? '' : 's'}, ${live === open ? live : `${live} of ${open}`}`
+export function caseName({ brokers, embedded, live, open }: Case): string {
+  const log = `${embedded ? 'embedded beside ' : ''}${brokers} broker${brokers === 1 ? '' : 's'}`
+  return `${log}, ${live === open ? live : `${live} of ${open}`}`
+}
 
 /** Of each round; undefined where it failed or others were busy. */
 function figuresOf(its: Case, results: Results, subject: SubjectName): readonly (Measured | undefined)[] {

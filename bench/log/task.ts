@@ -12,6 +12,8 @@ export interface Task {
   readonly viewers?: number | undefined
   /** Of each frame; 6 kB where it is not told. */
   readonly bytes?: number | undefined
+  /** Whether the gateway is on a log of its own, without brokers. */
+  readonly embedded?: boolean | undefined
   /** Broadcasts of a gateway that are watched and send nothing. */
   readonly idle?: number | undefined
   readonly warmUp: number

@@ -3,7 +3,7 @@ import { openKafkaLog } from '../../src/log/kafka/kafka-log.ts'
 import type { Topic } from '../../src/log/log.ts'
 import { millis } from '../../src/units.ts'
 
-/** Requests that wait for one another's answers: one broker makes topics in order. */
+/** What waits for one another's answers: one broker makes topics in order. */
 const atOnce = 8
 const retention = millis(3_600_000)
 
@@ -29,7 +29,8 @@ export async function makeTopics(
   }
 }
 
-async function each<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+/** Some at a time. */
+export async function each<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
   const left = items.values()
   await Promise.all(
     Array.from({ length: atOnce }, async () => {

@@ -141,12 +141,12 @@ describe('the table', () => {
 
   it('has medians and spread of the rounds that others left alone, and ratios within a round', () => {
     assert.deepEqual(
-      rows.slice(2).map(cells => [cells[1], cells[2], cells.at(-4), cells.at(-3)]),
+      rows.slice(2).map(cells => [cells[1], cells[2], ...cells.slice(-5, -3), cells.at(-2)]),
       [
-        ['1 broker, 1: ours', '1.50 (1.00–2.00)', '2 of 3', '1.50 (1.00–2.00)'],
-        ['1 broker, 1: bare', '1.00 (1.00–1.00)', '3 of 3', ''],
-        ['3 brokers, 50 of 1000: ours', '1.00', '1 of 1', ''],
-        ['3 brokers, 50 of 1000: bare *', '5.00', '1 of 1', ''],
+        ['1 broker, 1: ours', '1.50 (1.00–2.00)', '2 of 3', '1.50 (1.00–2.00)', '1.00 (1.00–1.00)'],
+        ['1 broker, 1: bare', '1.00 (1.00–1.00)', '3 of 3', '', ''],
+        ['3 brokers, 50 of 1000: ours', '1.00', '1 of 1', '', ''],
+        ['3 brokers, 50 of 1000: bare *', '5.00', '1 of 1', '', ''],
       ],
     )
     assert.equal(new Set(rows.map(cells => cells.length)).size, 1)
@@ -181,6 +181,9 @@ describe('the settings', () => {
       { brokers: 3, live: 1, open: 1, viewers: 5, bytes: 2000 },
       { brokers: 3, live: 100, open: 1000, viewers: 5, bytes: 2000 },
     ])
+    assert.deepEqual(readGatewaySettings({ GATEWAY_BROKERS: 'embedded', GATEWAY_BROADCASTS: '1' }).cases, [
+      { brokers: 1, embedded: true, live: 1, open: 1, viewers: 1, bytes: 6000 },
+    ])
     assert.deepEqual(
       readGatewaySettings({}).cases.map(({ live }) => live),
       [1, 10, 1, 10],
@@ -192,7 +195,7 @@ describe('the settings', () => {
 
   it('say which variable is wrong', () => {
     for (const [name, value] of Object.entries({
-      LOG_BROKERS: '2',
+      LOG_BROKERS: 'embedded',
       LOG_BROADCASTS: '50/10',
       LOG_ONLY: 'ours,theirs',
       LOG_ROUNDS: 'many',
