@@ -59,6 +59,25 @@ abstract class SteadyClient extends EventEmitter {
   }
 }
 
+/** Numbers that will not come, both included, and why. */
+export interface Missing {
+  readonly from: number
+  readonly to: number
+  readonly reason: string
+}
+
+/** Those that follow each other for the same reason are one. */
+export function joined(all: readonly Missing[]): Missing[] {
+  const result: Missing[] = []
+  for (const each of all) {
+    const last = result.at(-1)
+    if (last !== undefined && last.to + 1 === each.from && last.reason === each.reason)
+      result[result.length - 1] = { ...last, to: each.to }
+    else result.push(each)
+  }
+  return result
+}
+
 export class SteadyPublisher extends SteadyClient {
   protected readonly url: string
   readonly id: string
@@ -67,6 +86,11 @@ export class SteadyPublisher extends SteadyClient {
   acknowledged = -1
   /** Number of the next frame. */
   next = 0
+  /** What it was told will never be in the log. */
+  readonly dropped: Missing[] = []
+  /** The longest time from one acknowledgement to the next, milliseconds. */
+  longestWait = 0
+  #acknowledgedAt = performance.now()
   readonly #bytes: number
   #sent = 0
   #isOpen = false
@@ -97,8 +121,15 @@ export class SteadyPublisher extends SteadyClient {
   }
 
   protected onMessage(message: Message): void {
-    if (message.type === 'ack') this.acknowledged = Math.max(this.acknowledged, message.sequence)
-    else if (message.type === 'welcome' && message.role === 'publish') {
+    const { from, to, reason } = message.type === 'gap' ? message : {}
+    if (from !== undefined && to !== undefined && reason !== undefined)
+      this.dropped.push({ from, to, reason })
+    if (message.type === 'ack') {
+      const now = performance.now()
+      this.longestWait = Math.max(this.longestWait, now - this.#acknowledgedAt)
+      this.#acknowledgedAt = now
+      this.acknowledged = Math.max(this.acknowledged, message.sequence)
+    } else if (message.type === 'welcome' && message.role === 'publish') {
       this.session = message.session
       this.#sent = message.next
       this.#isOpen = true
@@ -119,7 +150,7 @@ export class SteadyViewer extends SteadyClient {
   /** The numbers of all frames, in the order in which they came. */
   readonly sequences: number[] = []
   /** What it was told is missing. */
-  readonly gaps: string[] = []
+  readonly gaps: Missing[] = []
   /** The longest time without a frame since the last `mark`, milliseconds. */
   longestSilence = 0
   #lastAt = performance.now()
@@ -143,7 +174,10 @@ export class SteadyViewer extends SteadyClient {
   }
 
   protected onMessage(message: Message): void {
-    if (message.type === 'gap') this.gaps.push(`${message.frames} behind ${this.latest}: ${message.reason}`)
+    if (message.type === 'gap') {
+      const { frames, reason } = message
+      this.gaps.push({ from: this.latest + 1, to: this.latest + frames, reason })
+    }
     if (message.type !== 'frame') return
     const now = performance.now()
     this.longestSilence = Math.max(this.longestSilence, now - this.#lastAt)
