@@ -3,7 +3,7 @@
  * cost. Viewers are another process, in C, which takes little of the machine.
  *
  * FANOUT_VIEWERS (50,200,500,1000), FANOUT_ROUNDS (3), FANOUT_SECONDS (10), FANOUT_WARM_UP (3), FANOUT_ONLY (names of
- * subjects, all that need no Kafka, with ; between them), FANOUT_PLOT (an SVG file), FANOUT_BYTES (6250 a frame),
+ * subjects, the usual ones, with ; between them), FANOUT_PLOT (an SVG file), FANOUT_BYTES (6250 a frame),
  * FANOUT_RATE (30 frames a second).
  */
 import { Broker } from './fan-out/broker.ts'

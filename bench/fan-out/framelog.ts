@@ -12,9 +12,9 @@ const id = 'crowd'
 /** Milliseconds to stop in order. */
 const patience = 10_000
 
-/** On a log in a folder of its own. */
+/** On a log in a folder of its own. @param delivery that its viewers ask for */
 export const framelog =
-  (delivery: Delivery): Start =>
+  (delivery: Delivery | undefined): Start =>
   async stream => {
     const gateway = await startGateway({ LOG_LEVEL: 'warn' })
     const camera = await startCamera(gateway.ws, id, stream)
@@ -62,8 +62,12 @@ export const framelogOnKafka =
     }
   }
 
-function asks(port: number, delivery: Delivery): Omit<Subject, 'pids' | typeof Symbol.asyncDispose> {
-  const hello = { type: 'hello', role: 'watch', version: protocolVersion, from: 'live', delivery } as const
+function asks(
+  port: number,
+  delivery: Delivery | undefined,
+): Omit<Subject, 'pids' | typeof Symbol.asyncDispose> {
+  const wish = delivery === undefined ? {} : { delivery }
+  const hello = { type: 'hello', role: 'watch', version: protocolVersion, from: 'live', ...wish } as const
   return {
     port,
     path: `/api/v1/broadcasts/${id}/watch`,

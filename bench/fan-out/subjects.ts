@@ -76,13 +76,16 @@ const onKafka = {
   'framelog, one broker, 2 workers': framelogOnKafka(2),
 } as const satisfies Record<string, Start>
 
-export const subjects = { ...usual, ...onKafka } as const
+/** As a gateway does it by itself: prompt while it has time to spare, and gathered where it has not. */
+const byLoad = { 'framelog, by load': framelog(undefined) } as const satisfies Record<string, Start>
+
+export const subjects = { ...usual, ...byLoad, ...onKafka } as const
 
 export type SubjectName = keyof typeof subjects
 
 export const needsBroker = (name: SubjectName): boolean => Object.hasOwn(onKafka, name)
 
-/** @param text names with ; between them; undefined for all that need no broker. @throws Error that tells the names */
+/** @param text names with ; between them; undefined for the usual ones. @throws Error that tells the names */
 export function readNames(text: string | undefined): readonly SubjectName[] {
   const names = text?.split(';').map(each => each.trim()) ?? Object.keys(usual)
   return names.map(name => {

@@ -8,11 +8,12 @@ import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { broadcastId, quote } from '../units.ts'
 import { eventLoopLoad, Gather } from './gather.ts'
+import { Joins } from './joins.ts'
 import { refuse } from './refuse.ts'
 import { isWebSocket, type SocketContext, Sockets } from './sockets.ts'
 import { viewerEncoder } from './viewer-message.ts'
 
-export interface GatewayOptions extends Omit<SocketContext, 'gather' | 'encode'> {
+export interface GatewayOptions extends Omit<SocketContext, 'gather' | 'joins'> {
   readonly metrics: Metrics
   /** Milliseconds for which what viewers are sent is gathered at most, where the process is busy or a viewer asks for it. */
   readonly gatherTime: number
@@ -49,7 +50,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
   const encoder = viewerEncoder(options.clock, options.metrics)
   const gather = new Gather(options.clock, options.gatherTime, eventLoopLoad(), encoder)
-  const sockets = new Sockets({ ...options, gather, encode: encoder.encode })
+  const joins = new Joins(options.clock, encoder.encode)
+  const sockets = new Sockets({ ...options, gather, joins })
   options.metrics.gathers(() => gather.window)
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const isClients = error.statusCode !== undefined && error.statusCode < 500

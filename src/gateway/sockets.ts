@@ -12,19 +12,19 @@ import { Connection } from './connection.ts'
 import { DataSocket } from './data-socket.ts'
 import { elsewhere } from './elsewhere.ts'
 import type { Gather } from './gather.ts'
+import type { Joins } from './joins.ts'
 import { LimitedSocket } from './limited-socket.ts'
 import { PublishSocket } from './publish-socket.ts'
 import { refuse } from './refuse.ts'
-import type { Encode } from './run.ts'
 import { WatchSocket } from './watch-socket.ts'
 
 export interface SocketContext {
   readonly relay: Relay
   readonly clock: Clock
   readonly log: Logger
-  /** When viewers are sent what has come for them, and as what. */
+  /** When viewers are sent what has come for them, and what those who join are sent. */
   readonly gather: Gather
-  readonly encode: Encode
+  readonly joins: Joins
   /** Names this gateway. */
   readonly gateway: string
 }

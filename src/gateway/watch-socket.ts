@@ -3,7 +3,7 @@ import { FramelogError, toFramelogError } from '../errors.ts'
 import type { BroadcastState, Packet, Place, ViewerSink } from '../relay/packet.ts'
 import type { Watching } from '../relay/relay.ts'
 import type { BroadcastId, Micros } from '../units.ts'
-import { encodeBundles, type Message, type MessageOf, protocolVersion } from '../wire/message.ts'
+import { type Message, type MessageOf, protocolVersion } from '../wire/message.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { tellElsewhere } from './elsewhere.ts'
 import { gatherLimits, type Lane, type Outlet } from './gather.ts'
@@ -80,8 +80,7 @@ export class WatchSocket implements ConnectionHandler, ViewerSink, Outlet {
 
   sendAll(packets: readonly Packet[]): void {
     this.#flush()
-    const messages = packets.map(packet => this.#context.encode(packet).message)
-    for (const bundle of encodeBundles(messages)) this.connection?.sendBytes(bundle)
+    for (const bundle of this.#context.joins.bundlesOf(packets)) this.connection?.sendBytes(bundle)
   }
 
   /** Sends what was gathered, where there is something. */
