@@ -1,27 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Clock } from '../../src/core/clock.ts'
 import { encodeFramed } from '../../src/gateway/framed.ts'
-import { Joins } from '../../src/gateway/joins.ts'
+import { Joins, joinsKept } from '../../src/gateway/joins.ts'
 import { Packet } from '../../src/relay/packet.ts'
-import type { Millis } from '../../src/units.ts'
 import { decodeBundle, decodeMessage } from '../../src/wire/message.ts'
-
-/** Its timers go off when they are told to. */
-class StandingClock implements Clock {
-  readonly due: (() => void)[] = []
-  now = (): Millis => 0 as Millis
-  monotonic = (): number => 0
-  after(_time: number, call: () => void): () => void {
-    this.due.push(call)
-    return () => {}
-  }
-}
+import { FakeClock } from '../support/fake-clock.ts'
 
 const packet = (frames: number): Packet => new Packet({ type: 'gap', frames, reason: 'none' })
 
 describe('what those who join are sent', () => {
-  const clock = new StandingClock()
+  const clock = new FakeClock()
   const joins = new Joins(clock, ({ event }) => {
     assert.equal(event.type, 'gap')
     return encodeFramed(event as { type: 'gap'; frames: number; reason: string })
@@ -50,7 +38,7 @@ describe('what those who join are sent', () => {
 
   it('is kept for a moment', () => {
     const made = joins.bundlesOf([first, second])
-    for (const call of clock.due.splice(0)) call()
+    clock.advance(joinsKept)
     assert.notEqual(joins.bundlesOf([first, second]), made)
   })
 })

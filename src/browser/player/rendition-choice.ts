@@ -5,6 +5,7 @@
  */
 import type { VideoTrack } from '../../media/catalog.ts'
 import type { TrackName } from '../../units.ts'
+import { Soonest } from '../soonest.ts'
 
 export const renditionLimits = {
   /** Milliseconds by which frames may come later than the soonest of late, and for how long; and by which at no time. */
@@ -38,12 +39,6 @@ export interface RenditionState {
 /** Asks for the main one, as a name does that no track has. */
 const main = 'main'
 
-const unseen = {
-  now: Number.POSITIVE_INFINITY,
-  before: Number.POSITIVE_INFINITY,
-  since: Number.NEGATIVE_INFINITY,
-}
-
 export class RenditionChoice {
   #wish: RenditionWish
   /** The largest first. */
@@ -54,7 +49,7 @@ export class RenditionChoice {
   #target: TrackName | undefined
   /** What the gateway of this connection was asked for. */
   #asked: string = main
-  #soonest = unseen
+  readonly #soonest = new Soonest(renditionLimits.soonest)
   #lateSince: number | undefined
   #calmSince: number | undefined
   #changedAt = Number.NEGATIVE_INFINITY
@@ -73,7 +68,7 @@ export class RenditionChoice {
 
   /** What a new connection asks for: what comes is gone on with. */
   hello(): string {
-    this.#soonest = unseen
+    this.#soonest.clear()
     this.#rest()
     this.#asked = this.#active ?? this.#wanted
     return this.#asked
@@ -112,7 +107,7 @@ export class RenditionChoice {
   arrived(age: number, now: number): string | undefined {
     if (this.#wish !== 'auto' || this.#active === undefined) return undefined
     const { late, clear, tooLate, patience, settle } = renditionLimits
-    const excess = age - this.#learnAge(age, now)
+    const excess = age - this.#soonest.add(age, now)
     if (excess > clear) this.#calmSince = undefined
     else {
       this.#lateSince = undefined
@@ -166,13 +161,6 @@ export class RenditionChoice {
     if (this.#main === undefined || wanted === this.#asked) return undefined
     this.#asked = wanted
     return wanted
-  }
-
-  #learnAge(age: number, now: number): number {
-    if (now - this.#soonest.since > renditionLimits.soonest / 2)
-      this.#soonest = { now: age, before: this.#soonest.now, since: now }
-    else this.#soonest = { ...this.#soonest, now: Math.min(this.#soonest.now, age) }
-    return Math.min(this.#soonest.now, this.#soonest.before)
   }
 
   #rest(): void {

@@ -5,6 +5,8 @@
  * None that come at all mean that the connection or the log is gone: what is made meanwhile is kept, and not made worse.
  * Delay-based, as RFC 8698 is. No clock of its own.
  */
+import { Soonest } from '../soonest.ts'
+
 export const rateLimits = {
   /** Bits a second of the picture, at the least. */
   least: 100_000,
@@ -42,20 +44,14 @@ export interface Pace {
   readonly isFull: boolean
 }
 
-const unseen = {
-  now: Number.POSITIVE_INFINITY,
-  before: Number.POSITIVE_INFINITY,
-  since: Number.NEGATIVE_INFINITY,
-}
-
 export class RateControl {
   #most: number
   #bitrate: number
   #isFull = false
   /** Since the last one that was on time. */
   #samples: Sample[] = []
-  /** The soonest acknowledgement of this half of the time, and of the one before, milliseconds. */
-  #soonest = unseen
+  /** How soon an acknowledgement comes at best, milliseconds. */
+  readonly #soonest = new Soonest(rateLimits.soonest)
   #downAt = Number.NEGATIVE_INFINITY
   #upAt = Number.NEGATIVE_INFINITY
   /** Since when acknowledgements have been on time. */
@@ -82,7 +78,7 @@ export class RateControl {
     this.#samples = []
     this.#isFull = false
     this.#calmSince = undefined
-    this.#soonest = unseen
+    this.#soonest.clear()
   }
 
   /**
@@ -90,7 +86,7 @@ export class RateControl {
    * @param bytes of the pictures among them. @param age of the newest of them, milliseconds from its encoding
    */
   acknowledged(bytes: number, age: number, now: number): void {
-    const excess = age - this.#learn(age, now)
+    const excess = age - this.#soonest.add(age, now)
     // Where nothing waits, what comes back is what was sent, and says nothing of what the way takes; nor does the time
     // before the first that is late, in which a lost packet or a busy log may have stopped everything for a moment.
     if (excess <= rateLimits.clear) this.#samples = []
@@ -98,14 +94,6 @@ export class RateControl {
     if (this.#samples.length > rateLimits.samples) this.#samples.shift()
     if (excess > rateLimits.late) this.#late(excess, now)
     else this.#onTime(excess, now)
-  }
-
-  /** @returns the soonest of late */
-  #learn(age: number, now: number): number {
-    if (now - this.#soonest.since > rateLimits.soonest / 2)
-      this.#soonest = { now: age, before: this.#soonest.now, since: now }
-    else this.#soonest = { ...this.#soonest, now: Math.min(this.#soonest.now, age) }
-    return Math.min(this.#soonest.now, this.#soonest.before)
   }
 
   #late(excess: number, now: number): void {

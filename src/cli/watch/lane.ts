@@ -9,9 +9,9 @@ import {
   type Catalog,
   isAudio,
   isVideo,
-  renditionsOf,
-  type Track,
+  mainTrack,
   type VideoTrack,
+  withRendition,
 } from '../../media/catalog.ts'
 import { type Codec, formatCodec, parseCodec } from '../../media/codec.ts'
 import { formatOfAnnexB, toLengths } from '../../media/h264.ts'
@@ -43,9 +43,9 @@ export type Lane =
  * @throws FramelogError UNSUITABLE_FORMAT
  */
 export function lanesOf(catalog: Catalog, container: Container): Lane[] {
-  const others = new Set<Track>(renditionsOf(catalog).slice(1))
-  const lanes = catalog.tracks.flatMap((track): Lane[] => {
-    if (others.has(track)) return []
+  const main = mainTrack(catalog)
+  const { tracks } = main === undefined ? catalog : withRendition(catalog, main.name)
+  const lanes = tracks.flatMap((track): Lane[] => {
     if (isVideo(track)) return [videoLane(track, container)]
     return isAudio(track) ? [audioLane(track, container)] : []
   })
