@@ -218,8 +218,21 @@ export async function probe(path: string): Promise<Probe> {
   }
 }
 
-/** What ffmpeg complains of when it decodes a file from end to end: nothing, of a good one. */
+/**
+ * What ffmpeg complains of when it decodes a file from end to end: nothing, of a good one. Its times are counted in the
+ * file's own units: in those of a frame rate that ffmpeg guesses, two pictures beside the seam of two sessions may get one number.
+ */
 export async function complaints(path: string): Promise<string> {
-  const { stderr } = await run('ffmpeg', ['-v', 'error', '-i', path, '-f', 'null', '-'])
+  const { stderr } = await run('ffmpeg', [
+    '-v',
+    'error',
+    '-i',
+    path,
+    '-enc_time_base',
+    '-1',
+    '-f',
+    'null',
+    '-',
+  ])
   return stderr
 }
