@@ -11,7 +11,9 @@ try {
   const brokers = asked === '3' ? 3 : 1
   const ports = [9092, 9094, 9096].slice(0, brokers)
   const dir = resolve(import.meta.dirname, `../tools/kafka/run/${brokers}`)
-  const cluster = await startBrokers({ brokers, ports, dir, full: true })
+  // A controller that hangs is asked for no longer than this: see docs/kafka.md.
+  const properties = { 'controller.socket.timeout.ms': 5000 }
+  const cluster = await startBrokers({ brokers, ports, dir, full: true, properties })
   console.log(
     `BOOTSTRAP_SERVERS=${cluster.bootstrapServers}  (${brokers} broker${brokers > 1 ? 's' : ''}; Ctrl-C stops)`,
   )

@@ -76,16 +76,18 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
       )
     }
 
-    const fault = (name: string, disturb: (round: number) => Promise<void>): void => {
+    /** @param disturb tells who was met, where that may tell how long it takes */
+    const fault = (name: string, disturb: (round: number) => Promise<string | undefined>): void => {
       it(name, async t => {
-        const silences: number[] = []
+        const silences = new Map<string | undefined, number[]>()
         for (let round = 0; round < rounds; round++) {
           await inSync(cluster)
           await flows()
           for (const viewer of viewers) viewer.mark()
-          await disturb(round)
+          const met = await disturb(round)
           await flows()
-          silences.push(...viewers.map(({ longestSilence }) => longestSilence))
+          const before = silences.get(met) ?? []
+          silences.set(met, [...before, ...viewers.map(({ longestSilence }) => longestSilence)])
         }
         report(t, silences, brokerSettings)
         const given = publishers
@@ -129,13 +131,16 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
       await broker(round).kill()
       await flows()
       await broker(round).start()
+      return undefined
     })
 
     fault('a broker stops for longer than its session, and goes on', async round => {
+      const leads = await broker(round).leadsControllers()
       broker(round).pause()
       await delay(sessionEnds)
       await flows()
       broker(round).resume()
+      return leads ? 'one that led the controllers' : 'one that did not lead the controllers'
     })
 
     fault('links break, hang, and are slow', async round => {
@@ -150,6 +155,7 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
       await flows()
       await flows()
       for (const proxy of proxies) proxy.latency = 0
+      return undefined
     })
 
     fault('all three restart, one after the other', async () => {
@@ -158,11 +164,13 @@ export function faultSuite({ rounds, brokerSettings }: FaultOptions): void {
         await flows()
         await each.start()
       }
+      return undefined
     })
 
     fault('all three are killed at once, and come back', async () => {
       await Promise.all(cluster.brokers.map(each => each.kill()))
       await Promise.all(cluster.brokers.map(each => each.start()))
+      return undefined
     })
 
     it('has every acknowledged frame in the log, once and in order', async () => {
@@ -213,11 +221,21 @@ async function inSync({ bootstrapServers, brokers }: KafkaCluster): Promise<void
   }
 }
 
-/** How long pictures stood still. */
-function report(t: TestContext, silences: number[], settings: FaultOptions['brokerSettings']): void {
-  const sorted = silences.sort((a, b) => a - b)
+/** How long pictures stood still. @param silences milliseconds, by who was met */
+function report(
+  t: TestContext,
+  silences: ReadonlyMap<string | undefined, readonly number[]>,
+  settings: FaultOptions['brokerSettings'],
+): void {
+  const beside = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  t.diagnostic(`pictures stood still for ${shares([...silences.values()].flat())} (${beside.join(' ')})`)
+  for (const [met, times] of silences)
+    if (met !== undefined) t.diagnostic(`  ${met}: ${shares(times)}, ${times.length / broadcasts} times`)
+}
+
+function shares(times: readonly number[]): string {
+  const sorted = times.toSorted((a, b) => a - b)
   const at = (share: number): string =>
     ((sorted[Math.ceil(share * sorted.length) - 1] ?? 0) / 1000).toFixed(2)
-  const beside = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
-  t.diagnostic(`pictures stood still for p50 ${at(0.5)} p99 ${at(0.99)} s (${beside.join(' ')})`)
+  return `p50 ${at(0.5)} p99 ${at(0.99)} s`
 }

@@ -151,6 +151,12 @@ export class KafkaProcess {
     return dataFolder(this.#settings.dir)
   }
 
+  /** Whether it believes to lead the controllers of its cluster. */
+  async leadsControllers(): Promise<boolean> {
+    const state = await readFile(join(this.dataDir, '__cluster_metadata-0', 'quorum-state'), 'utf8')
+    return (JSON.parse(state) as { leaderId: number }).leaderId === this.id
+  }
+
   /** Resolves when the broker serves clients; rejects with its errors where it ends before. */
   async start(): Promise<void> {
     if (this.#child) return
