@@ -3,7 +3,7 @@
  * whoever started it, however that ends.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
@@ -60,17 +60,20 @@ async function need(program: string, argument: string, why: string): Promise<voi
 /** A port that was free a moment ago. */
 export const freePort = async (): Promise<number> => (await freePorts(1))[0] as number
 
+/**
+ * Below what the system gives to whoever asks for any: a port that it gave a moment ago it may give to the next connection out,
+ * before a broker has begun to listen there.
+ */
+const ownPorts = { first: 10_240, last: 32_767 } as const
+
 /** Different ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listenOn(0)))
-  return Promise.all(
-    servers.map(async server => {
-      const address = server.address()
-      await new Promise(done => server.close(done))
-      if (address === null || typeof address === 'string') throw new Error('the server has no port')
-      return address.port
-    }),
-  )
+  const ports = new Set<number>()
+  while (ports.size < count) {
+    const port = randomInt(ownPorts.first, ownPorts.last + 1)
+    if ((await portInUse([port])) === undefined) ports.add(port)
+  }
+  return [...ports]
 }
 
 async function listenOn(port: number): Promise<Server> {
