@@ -41,8 +41,9 @@ export const errorKinds = {
     400,
     4400,
     false,
-    'Send WebM, Matroska or fragmented MP4 from its first byte on, without a gap.',
+    'Send WebM, Matroska, fragmented MP4, FLV or MPEG-TS from its first byte on, without a gap.',
   ),
+  STREAM_CUT_OFF: kind(408, 4408, true, 'Connect again: the broadcast goes on with what is sent then.'),
   UNSUPPORTED_CODEC: kind(415, 4415, false, 'Use H.264, VP8, VP9 or AV1, with Opus or AAC.'),
   BAD_POSITION: kind(
     400,
@@ -164,6 +165,12 @@ export const errorKinds = {
     'NODE_EXTRA_CA_CERTS names a PEM file with the authority to trust.',
   ),
   BAD_OPTION: kind(400, 1011, false, 'See framelog help, and framelog help with the name of a command.'),
+  SOURCE_UNUSABLE: kind(
+    400,
+    1011,
+    false,
+    'Check the name or the address, and that ffmpeg is installed where it is an address.',
+  ),
   OUTPUT_FORMAT: kind(
     400,
     1011,

@@ -11,6 +11,7 @@ import { FramelogError } from '../errors.ts'
 import { durationOfAac, formatOfAac } from '../media/aac.ts'
 import { sequenceOfAv1, sequenceOfAv1C } from '../media/av1.ts'
 import type { AudioTrack, VideoTrack } from '../media/catalog.ts'
+import { DecodeTimes } from '../media/decode-times.ts'
 import { formatOfAnnexB, formatOfAvcC, formatOfLengths, isAnnexB } from '../media/h264.ts'
 import { channelsOfOpusHead, durationOfOpus } from '../media/opus.ts'
 import type { PictureFormat } from '../media/picture.ts'
@@ -28,6 +29,8 @@ interface ContainerVideo {
   readonly height: number
   /** `avcC` or `av1C`, where the container has one. */
   readonly description?: Uint8Array
+  /** The container states when frames are presented, and not when they are decoded. */
+  readonly isPresentationOnly?: boolean
 }
 
 interface ContainerAudio {
@@ -60,6 +63,8 @@ interface Lane {
   readonly name: ReturnType<typeof trackName>
   /** Undefined until a keyframe has told. */
   track: VideoTrack | AudioTrack | undefined
+  /** Where they are not stated, and decoding has another order than presentation. */
+  decodeTimes?: DecodeTimes | undefined
 }
 
 export class Announcer {
@@ -72,7 +77,11 @@ export class Announcer {
     this.#handler = handler
   }
 
-  /** The tracks of a stream, or of another stream behind it. @throws FramelogError BAD_CONTAINER */
+  /**
+   * The tracks of a stream, or of another stream behind it. One that is among them as it was before (the same object)
+   * goes on: it waits for no keyframe.
+   * @throws FramelogError BAD_CONTAINER
+   */
   tracks(tracks: readonly ContainerTrack[]): void {
     this.end()
     if (tracks.length === 0)
@@ -83,13 +92,17 @@ export class Announcer {
         `The stream has ${tracks.length} tracks; ${demuxLimits.tracks} is the limit`,
       )
     const counts = { video: 0, audio: 0 }
+    const before = this.#announced ? this.#lanes : []
     this.#lanes = tracks.map(from => {
       counts[from.kind] += 1
       const number = counts[from.kind]
       const name = trackName(number === 1 ? from.kind : `${from.kind}-${number}`)
-      return { from, name, track: from.kind === 'audio' ? describeAudio(name, from) : undefined }
+      const known = before.find(lane => lane.from === from && lane.name === name)
+      return known ?? { from, name, track: from.kind === 'audio' ? describeAudio(name, from) : undefined }
     })
-    this.#announced = false
+    const goesOn = this.#lanes.some(lane => before.includes(lane))
+    this.#announced = goesOn && this.#lanes.every(({ track }) => track !== undefined)
+    if (this.#announced) this.#tell()
   }
 
   /** @throws FramelogError BAD_CONTAINER, FRAME_TOO_LARGE */
@@ -121,9 +134,12 @@ export class Announcer {
 
   #look(lane: Lane, { keyframe, data }: Sample): void {
     if (lane.from.kind !== 'video' || !keyframe) return
-    const track = describeVideo(lane.name, lane.from, data)
+    const format = formatOfVideo(lane.from, data)
+    const track = describeVideo(lane.name, lane.from, format)
     if (JSON.stringify(track) === JSON.stringify(lane.track)) return
     lane.track = track
+    const reorder = lane.from.isPresentationOnly === true ? (format?.reorder ?? 0) : 0
+    lane.decodeTimes = reorder > 0 ? new DecodeTimes(reorder) : undefined
     if (this.#announced) this.#tell()
   }
 
@@ -141,8 +157,10 @@ export class Announcer {
   }
 
   #emit(lane: Lane, sample: Sample): void {
-    const { timestamp, decodeTimestamp, keyframe, data } = sample
+    const { timestamp, keyframe, data } = sample
     const duration = sample.duration ?? durationOf(lane.from, data)
+    const decodeTimestamp =
+      sample.decodeTimestamp ?? lane.decodeTimes?.next(timestamp, duration ?? usualDuration)
     this.#handler.onFrame({
       track: lane.name,
       timestamp,
@@ -153,6 +171,9 @@ export class Announcer {
     })
   }
 }
+
+/** Of a frame of pictures where nothing says more, microseconds. */
+const usualDuration = 33_333
 
 /** How long a frame of sound plays, as it says itself. */
 export function durationOf(track: ContainerTrack, data: Uint8Array): Micros | undefined {
@@ -190,8 +211,11 @@ function checkChannels(channels: number): void {
     throw new FramelogError('BAD_CONTAINER', `A track has ${channels} channels; 1 to 8 can be carried`)
 }
 
-function describeVideo(name: Lane['name'], from: ContainerVideo, keyframe: Uint8Array): VideoTrack {
-  const format = formatOfVideo(from, keyframe)
+function describeVideo(
+  name: Lane['name'],
+  from: ContainerVideo,
+  format: DescribedFormat | undefined,
+): VideoTrack {
   if (format === undefined)
     throw new FramelogError('BAD_CONTAINER', `A keyframe of ${name} is no ${from.family}`)
   const { width, height, description } = format
@@ -210,6 +234,7 @@ function describeVideo(name: Lane['name'], from: ContainerVideo, keyframe: Uint8
 
 interface DescribedFormat extends PictureFormat {
   readonly description?: Uint8Array | undefined
+  readonly reorder?: number
 }
 
 function formatOfVideo(

@@ -7,6 +7,13 @@ import { Mp4Demuxer } from './mp4/demuxer.ts'
 import { WebmDemuxer } from './webm/demuxer.ts'
 import { ids } from './webm/ebml.ts'
 
+export interface ContainerFormat {
+  readonly name: string
+  /** @param first the first 8 bytes of a stream */
+  begins(first: DataView): boolean
+  make(handler: DemuxHandler): Demuxer
+}
+
 /** Boxes that an MP4 may begin with, also one that cannot be carried: its demuxer says why. */
 const firstBoxes: ReadonlySet<number> = new Set(
   [
@@ -26,17 +33,34 @@ const firstBoxes: ReadonlySet<number> = new Set(
   ].map(fourCc),
 )
 
+/** What browsers record. */
+export const recordedFormats: readonly ContainerFormat[] = [
+  {
+    name: 'WebM',
+    begins: first => first.getUint32(0) === ids.ebml,
+    make: handler => new WebmDemuxer(handler),
+  },
+  {
+    name: 'MP4',
+    begins: first => firstBoxes.has(first.getUint32(4)),
+    make: handler => new Mp4Demuxer(handler),
+  },
+]
+
 /** Bytes that tell: an EBML header's id, or a box's size and type. */
 const enough = 8
 
-/** A demuxer of whatever container is pushed: WebM and Matroska, or fragmented MP4. */
+/** A demuxer of whatever container is pushed. */
 export class AnyDemuxer implements Demuxer {
   readonly #handler: DemuxHandler
+  readonly #formats: readonly ContainerFormat[]
   readonly #chunks = new Chunks()
   #demuxer: Demuxer | undefined
 
-  constructor(handler: DemuxHandler) {
+  /** @param formats that it may be: those that browsers record, unless told */
+  constructor(handler: DemuxHandler, formats = recordedFormats) {
     this.#handler = handler
+    this.#formats = formats
   }
 
   push(bytes: Uint8Array): void {
@@ -47,7 +71,7 @@ export class AnyDemuxer implements Demuxer {
     this.#chunks.push(bytes)
     const first = this.#chunks.length < enough ? undefined : this.#chunks.take(this.#chunks.length)
     if (first === undefined) return
-    this.#demuxer = demuxerFor(first, this.#handler)
+    this.#demuxer = this.#recognise(new DataView(first.buffer, first.byteOffset)).make(this.#handler)
     this.#demuxer.push(first)
   }
 
@@ -55,17 +79,11 @@ export class AnyDemuxer implements Demuxer {
     this.#demuxer?.end()
     this.#chunks.clear()
   }
-}
 
-/**
- * @param first at least 8 bytes of the stream's beginning, borrowed; they are still to be pushed
- * @throws FramelogError BAD_CONTAINER where they begin neither WebM nor MP4
- */
-export function demuxerFor(first: Uint8Array, handler: DemuxHandler): Demuxer {
-  if (first.byteLength >= enough) {
-    const view = new DataView(first.buffer, first.byteOffset)
-    if (view.getUint32(0) === ids.ebml) return new WebmDemuxer(handler)
-    if (firstBoxes.has(view.getUint32(4))) return new Mp4Demuxer(handler)
+  #recognise(first: DataView): ContainerFormat {
+    const format = this.#formats.find(each => each.begins(first))
+    if (format !== undefined) return format
+    const names = this.#formats.map(({ name }) => name)
+    throw new FramelogError('BAD_CONTAINER', `The stream begins neither ${names.join(' nor ')}`)
   }
-  throw new FramelogError('BAD_CONTAINER', 'The stream begins neither WebM nor MP4')
 }

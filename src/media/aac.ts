@@ -63,6 +63,28 @@ export function configOfAac(sampleRate: number, channels: number): Uint8Array | 
   return Uint8Array.of((2 << 3) | (index >> 1), ((index & 1) << 7) | (configuration << 3))
 }
 
+/**
+ * Bytes of the frame that begins at a place, with its ADTS header (section 1.A.2.2).
+ * @returns `short` where too few are there to tell, undefined where none begins
+ */
+export function lengthOfAdts(bytes: Uint8Array, at: number): number | 'short' | undefined {
+  const [first, second = 0xf1, , fourth = 0, fifth = 0, sixth = 0] = bytes.subarray(at, at + 7)
+  if (first !== 0xff || (second & 0xf6) !== 0xf0) return undefined
+  if (bytes.byteLength - at < 7) return 'short'
+  const length = ((fourth & 3) << 11) | (fifth << 3) | (sixth >> 5)
+  return length < 7 ? undefined : length
+}
+
+/** AudioSpecificConfig of what an ADTS header begins. Owned. @returns undefined where it leaves the channels to the stream */
+export function configOfAdts(frame: Uint8Array): Uint8Array | undefined {
+  const [, , third = 0, fourth = 0] = frame
+  const objectType = (third >> 6) + 1
+  const index = (third >> 2) & 15
+  const channels = ((third & 1) << 2) | (fourth >> 6)
+  if (rates[index] === undefined || channels === 0) return undefined
+  return Uint8Array.of((objectType << 3) | (index >> 1), ((index & 1) << 7) | (channels << 3))
+}
+
 /** A view of the frame without its ADTS header (section 1.A.2.2), where it has one. */
 export function withoutAdts(frame: Uint8Array): Uint8Array {
   const [first = 0, second = 0] = frame

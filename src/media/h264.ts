@@ -7,7 +7,9 @@ import { OutOfBytes } from '../core/bytes.ts'
 import { formatCodec } from './codec.ts'
 import type { PictureFormat } from './picture.ts'
 
-const nalType = { sps: 7, pps: 8, delimiter: 9 } as const
+const nalType = { idr: 5, sei: 6, sps: 7, pps: 8, delimiter: 9 } as const
+/** Of supplemental information (annex D): decoding may begin here. */
+const recoveryPoint = 6
 
 const typeOf = (nal: Uint8Array): number => (nal[0] ?? 0) & 31
 
@@ -39,7 +41,20 @@ function withoutZeros(frame: Uint8Array, begin: number, end: number): Uint8Array
 export const isAnnexB = ([a, b, c, d]: Uint8Array): boolean =>
   a === 0 && b === 0 && (c === 1 || (c === 0 && d === 1))
 
+/**
+ * Whether decoding may begin at an Annex B frame: at an IDR picture, or where it says so and has its parameter sets.
+ * @param frame borrowed
+ */
+export function isAnnexBKeyframe(frame: Uint8Array): boolean {
+  const units = nalUnits(frame)
+  if (units.some(unit => typeOf(unit) === nalType.idr)) return true
+  const has = (type: number): boolean => units.some(unit => typeOf(unit) === type)
+  return has(nalType.sps) && units.some(unit => typeOf(unit) === nalType.sei && unit[1] === recoveryPoint)
+}
+
 export interface H264Format extends PictureFormat {
+  /** Frames that may come before one that is presented earlier: 0 where decoding has the order of presentation. */
+  readonly reorder: number
   /** AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1). Owned. */
   readonly avcC: Uint8Array
 }
@@ -115,7 +130,8 @@ function formatOf(sps: readonly Uint8Array[], pps: readonly Uint8Array[]): H264F
   try {
     const parsed = parseSps(first)
     const codec = formatCodec({ family: 'h264', sample: 'avc1', profile, constraints, level })
-    return { codec, width: parsed.width, height: parsed.height, avcC: buildAvcC(sps, pps, parsed) }
+    const { width, height, reorder } = parsed
+    return { codec, width, height, reorder, avcC: buildAvcC(sps, pps, parsed) }
   } catch (error) {
     if (error instanceof OutOfBytes) return undefined
     throw error
@@ -125,17 +141,19 @@ function formatOf(sps: readonly Uint8Array[], pps: readonly Uint8Array[]): H264F
 interface Sps {
   readonly width: number
   readonly height: number
+  readonly reorder: number
   /** Only of the profiles that state them: chroma format and bit depths less 8. */
   readonly extension?: readonly [chroma: number, luma: number, chromaDepth: number]
 }
 
 const highProfiles = new Set([44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244])
 
-/** Sections 7.3.2.1.1 and 7.4.2.1.1, as far as the size of the picture. */
+/** Sections 7.3.2.1.1 and 7.4.2.1.1. */
 function parseSps(nal: Uint8Array): Sps {
   const bits = new BitReader(withoutEmulation(nal.subarray(1)))
   const profile = bits.bits(8)
-  bits.bits(16)
+  const constraints = bits.bits(8)
+  const level = bits.bits(8)
   bits.unsigned()
   let chroma = 1
   let separate = false
@@ -168,6 +186,7 @@ function parseSps(nal: Uint8Array): Sps {
   const framesOnly = bits.bits(1)
   if (framesOnly === 0) bits.bits(1)
   bits.bits(1)
+  const frameSize = wide * high * (2 - framesOnly)
   const crop = bits.flag()
     ? [bits.unsigned(), bits.unsigned(), bits.unsigned(), bits.unsigned()]
     : [0, 0, 0, 0]
@@ -177,7 +196,82 @@ function parseSps(nal: Uint8Array): Sps {
   const width = wide * 16 - (left + right) * unitX
   const height = high * 16 * (2 - framesOnly) - (top + bottom) * unitY
   if (width < 1 || height < 1 || width > 16384 || height > 16384) throw new OutOfBytes('no size of a picture')
-  return extension === undefined ? { width, height } : { width, height, extension }
+  const isOrdered = order === 2 || profile === 66 || (intraOnly.has(profile) && (constraints & 0x10) !== 0)
+  const reorder = isOrdered ? 0 : (reorderOfVui(bits) ?? maxFrames(level, constraints, profile, frameSize))
+  return { width, height, reorder, ...(extension === undefined ? {} : { extension }) }
+}
+
+/** Profiles that, with constraint_set3_flag, have no pictures that need another (section E.2.1). */
+const intraOnly = new Set([44, 86, 100, 110, 122, 244])
+
+/** `max_num_reorder_frames` of section E.1.1, behind all that comes before it. @returns undefined where it is not stated */
+function reorderOfVui(bits: BitReader): number | undefined {
+  if (!bits.flag()) return undefined
+  const extendedRatio = 255
+  if (bits.flag() && bits.bits(8) === extendedRatio) bits.bits(32)
+  if (bits.flag()) bits.bits(1)
+  if (bits.flag()) {
+    bits.bits(4)
+    if (bits.flag()) bits.bits(24)
+  }
+  if (bits.flag()) {
+    bits.unsigned()
+    bits.unsigned()
+  }
+  if (bits.flag()) {
+    bits.bits(32)
+    bits.bits(32)
+    bits.bits(1)
+  }
+  const nal = bits.flag()
+  if (nal) skipHrd(bits)
+  const vcl = bits.flag()
+  if (vcl) skipHrd(bits)
+  if (nal || vcl) bits.bits(1)
+  bits.bits(1)
+  if (!bits.flag()) return undefined
+  bits.bits(1)
+  for (let i = 0; i < 4; i++) bits.unsigned()
+  const reorder = bits.unsigned()
+  if (reorder > 16) throw new OutOfBytes('more frames out of order than there can be')
+  return reorder
+}
+
+/** Section E.1.2. */
+function skipHrd(bits: BitReader): void {
+  const count = bits.unsigned() + 1
+  if (count > 32) throw new OutOfBytes('more buffers than there can be')
+  bits.bits(8)
+  for (let i = 0; i < count; i++) {
+    bits.unsigned()
+    bits.unsigned()
+    bits.bits(1)
+  }
+  bits.bits(20)
+}
+
+/** `MaxDpbMbs` of each level, table A-1; that of the last level known holds for those above. */
+const bufferSizes: readonly (readonly [level: number, macroblocks: number])[] = [
+  [10, 396],
+  [11, 900],
+  [13, 2376],
+  [21, 4752],
+  [22, 8100],
+  [31, 18_000],
+  [32, 20_480],
+  [41, 32_768],
+  [42, 34_816],
+  [50, 110_400],
+  [52, 184_320],
+  [62, 696_320],
+]
+
+/** Frames that a decoder holds at most (section A.3.1): what may be out of order where nothing says less. */
+function maxFrames(level: number, constraints: number, profile: number, frameSize: number): number {
+  const is1b =
+    level === 11 && (constraints & 0x10) !== 0 && (profile === 66 || profile === 77 || profile === 88)
+  const [, size = 696_320] = bufferSizes.find(([most]) => (is1b ? 10 : level) <= most) ?? []
+  return Math.min(16, Math.floor(size / Math.max(1, frameSize)))
 }
 
 function skipScaling(bits: BitReader, size: number): void {

@@ -3,14 +3,16 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ALL_FORMATS, BufferSource, EncodedPacketSink, Input } from 'mediabunny'
 import type { Demuxer, DemuxHandler } from '../../src/container/demuxer.ts'
+import { allFormats } from '../../src/container/formats.ts'
 import { AnyDemuxer } from '../../src/container/recognise.ts'
 import type { AudioTrack, VideoTrack } from '../../src/media/catalog.ts'
 import type { Frame } from '../../src/media/frame.ts'
 
 const folder = join(import.meta.dirname, '..', 'fixtures', 'containers')
 
-/** Names of the recorded containers. */
+/** Names of the recorded containers: those that browsers record, and those that only programs send. */
 export const fixtureNames: readonly string[] = globSync('*.{webm,mkv,mp4}', { cwd: folder }).sort()
+export const streamNames: readonly string[] = globSync('*.{flv,mpegts}', { cwd: folder }).sort()
 
 /** A copy, which may be pushed and changed. */
 export const fixture = (name: string): Uint8Array => new Uint8Array(readFileSync(join(folder, name)))
@@ -29,7 +31,7 @@ export interface Demuxed {
 /** @param pieces of a stream, in order; copied, since a demuxer owns what it is given */
 export function demux(
   pieces: Iterable<Uint8Array>,
-  make: (handler: DemuxHandler) => Demuxer = handler => new AnyDemuxer(handler),
+  make: (handler: DemuxHandler) => Demuxer = handler => new AnyDemuxer(handler, allFormats),
 ): Demuxed {
   const result: Demuxed = { announcements: [], frames: [], pushes: [] }
   let push = 0

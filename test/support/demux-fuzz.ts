@@ -1,7 +1,8 @@
 /** Damaged containers in random pieces: what may come out, and what may not. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { demuxLimits } from '../../src/container/demuxer.ts'
+import { type DemuxHandler, demuxLimits } from '../../src/container/demuxer.ts'
+import { allFormats } from '../../src/container/formats.ts'
 import { types } from '../../src/container/mp4/boxes.ts'
 import { AnyDemuxer } from '../../src/container/recognise.ts'
 import { ids } from '../../src/container/webm/ebml.ts'
@@ -9,7 +10,7 @@ import { FramelogError } from '../../src/errors.ts'
 import { checkCatalog } from '../../src/media/catalog.ts'
 import type { Frame } from '../../src/media/frame.ts'
 import { box, ftyp, fullBox, moov, trex, u32 } from './box-writer.ts'
-import { concat, cut, fixture, fixtureNames } from './containers.ts'
+import { concat, cut, fixture, fixtureNames, streamNames } from './containers.ts'
 import { damagedAtMarks, part } from './damage.ts'
 import {
   audioTrack,
@@ -35,6 +36,10 @@ const boxMarks = Object.values(types).map(type => u32(type))
 const elementMarks = Object.values(ids)
   .filter(id => id > 255)
   .map(idOf)
+
+/** Tags of pictures and sound, with the first byte of their sizes; packets that begin a table or a PES packet. */
+const tagMarks = [Uint8Array.of(9, 0), Uint8Array.of(8, 0), Uint8Array.of(0x17, 1)]
+const packetMarks = [Uint8Array.of(0x47, 0x40), Uint8Array.of(0x47, 0x41), Uint8Array.of(0, 0, 1)]
 
 /** What no recorded container has: lacing, groups, a common front, defaults of the movie. */
 function laced(): Uint8Array {
@@ -76,6 +81,7 @@ function defaulted(): Uint8Array {
 
 const inputs = [
   ...fixtureNames.map(name => damagedAtMarks(fixture(name), name.endsWith('.mp4') ? boxMarks : elementMarks)),
+  ...streamNames.map(name => damagedAtMarks(fixture(name), name.endsWith('.flv') ? tagMarks : packetMarks)),
   damagedAtMarks(laced(), elementMarks),
   damagedAtMarks(defaulted(), boxMarks),
 ]
@@ -106,7 +112,7 @@ function outcomeOf(pieces: readonly Uint8Array[]): Outcome {
   const frames: Frame[] = []
   let announcements = 0
   let names: ReadonlySet<string> = new Set()
-  const demuxer = new AnyDemuxer({
+  const handler: DemuxHandler = {
     onTracks: tracks => {
       checkCatalog({ version: 1, tracks })
       names = new Set(tracks.map(({ name }) => name))
@@ -120,7 +126,8 @@ function outcomeOf(pieces: readonly Uint8Array[]): Outcome {
       assert.ok(frame.duration === undefined || (Number.isSafeInteger(frame.duration) && frame.duration > 0))
       frames.push(frame)
     },
-  })
+  }
+  const demuxer = new AnyDemuxer(handler, allFormats)
   let error: string | undefined
   try {
     for (const piece of pieces) demuxer.push(piece.slice())

@@ -266,8 +266,8 @@ describe('memory', () => {
   })
 })
 
-it('bytes that begin neither WebM nor MP4 are refused once there are 8 of them', () => {
-  const bytes = new TextEncoder().encode('FLV\x01\x05\x00\x00\x00')
+it('bytes that begin no container are refused once there are 8 of them', () => {
+  const bytes = new TextEncoder().encode('OggS\x00\x02\x00\x00')
   assert.equal(demux([bytes.subarray(0, 7)]).frames.length, 0)
-  assert.match(refusal(bytes), /^BAD_CONTAINER: .* neither WebM nor MP4/)
+  assert.match(refusal(bytes), /^BAD_CONTAINER: .* neither WebM nor MP4 nor FLV nor MPEG-TS/)
 })

@@ -65,7 +65,7 @@ function parseEntry(data: Uint8Array): WebmTrack | undefined {
     number,
     track: isSound
       ? { kind: 'audio', family, ...soundOf(fields.get(ids.audio)), ...description }
-      : { kind: 'video', family, ...sizeOf(fields.get(ids.video)), ...description },
+      : { kind: 'video', family, ...sizeOf(fields.get(ids.video)), ...description, isPresentationOnly: true },
     codecDelay: unsigned(fields, ids.codecDelay) ?? 0,
     defaultDuration: unsigned(fields, ids.defaultDuration) ?? 0,
     stripped: strippedOf(fields.get(ids.contentEncodings), number),
