@@ -16,11 +16,19 @@ export function addressOf(config: Config, port: number): GatewayAddress | undefi
 }
 
 /** One line with the address, and what acknowledged means with this log. */
-export function greet(config: Config, port: number, { backend, durability }: LogDescription): void {
+export function greet(
+  config: Config,
+  { port, rtmpPort }: { readonly port: number; readonly rtmpPort: number | undefined },
+  { backend, durability }: LogDescription,
+): void {
   const isOpen = isAll(config.HTTP_HOST)
   const scheme = schemeOf(config)
   const here = `${scheme}://${isOpen ? '127.0.0.1' : hostOf(config)}:${port}`
   process.stdout.write(`Framelog is at ${here}/static/index.html (${backend} log: ${durability})\n`)
+  if (rtmpPort !== undefined)
+    process.stdout.write(
+      `OBS and others publish to rtmp://${isOpen ? '127.0.0.1' : hostOf(config)}:${rtmpPort}/live/ID\n`,
+    )
   if (!isOpen && isLoopback(here)) return
   const elsewhere = isOpen ? addresses().map(address => `${scheme}://${address}:${port}/`) : []
   const where = elsewhere.length > 0 ? ` at ${elsewhere.join(' or ')}` : ''

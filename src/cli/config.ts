@@ -168,6 +168,11 @@ export const settings = {
     oneOf('https', 'none'),
   ),
   HTTP_PORT: setting('Port of the gateway. 0 takes any free one.', '8080', integer(0, 65535)),
+  RTMP_PORT: setting(
+    'Port at which publishers come by RTMP, as `rtmp://HOST:PORT/live/ID`; 1935 is usual. Without it there is no RTMP. 0 takes any free one.',
+    undefined,
+    integer(0, 65535),
+  ),
   HTTP_HOST: setting(
     'Address that the gateway listens on. `0.0.0.0` opens it to the network.',
     '127.0.0.1',

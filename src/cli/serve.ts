@@ -78,6 +78,7 @@ export async function serve(): Promise<void> {
       gatherTime: config.GATHER_TIME,
       host: config.HTTP_HOST,
       port: config.HTTP_PORT,
+      rtmpPort: config.RTMP_PORT,
       certificate,
       pages: join(root, 'build', 'pages'),
       version: version(),
@@ -86,7 +87,7 @@ export async function serve(): Promise<void> {
     if (address !== undefined) relay.announce(address)
     const description = await records.describe(topicOptions)
     if (description.beyond !== '') log.info(description.beyond)
-    whenComplete(() => greet(config, server.port, description))
+    whenComplete(() => greet(config, server, description))
     stopOnSignal(log, server, records, config.DRAIN_TIME)
   } catch (error) {
     await relay.close()

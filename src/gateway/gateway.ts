@@ -7,9 +7,13 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { FramelogError, toFramelogError } from '../errors.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { broadcastId, quote } from '../units.ts'
+import { clips } from './clips.ts'
 import { eventLoopLoad, Gather } from './gather.ts'
+import { httpIngest } from './http-ingest.ts'
+import { Ingests } from './ingest.ts'
 import { Joins } from './joins.ts'
 import { refuse } from './refuse.ts'
+import { RtmpServer } from './rtmp/server.ts'
 import { isWebSocket, type SocketContext, Sockets } from './sockets.ts'
 import { viewerEncoder } from './viewer-message.ts'
 
@@ -19,6 +23,8 @@ export interface GatewayOptions extends Omit<SocketContext, 'gather' | 'joins'> 
   readonly gatherTime: number
   readonly host: string
   readonly port: number
+  /** Where publishers come by RTMP; undefined takes none. 0 for any port that is free. */
+  readonly rtmpPort?: number | undefined
   /** PEM; undefined serves plain http. */
   readonly certificate?: { readonly cert: string; readonly key: string } | undefined
   /** Folder of the built pages. */
@@ -32,6 +38,7 @@ const readyTimeout = 2000
 export interface Gateway extends AsyncDisposable {
   readonly host: string
   readonly port: number
+  readonly rtmpPort: number | undefined
   /** Counts as not ready any more, and sends all pages to other gateways. @param time that they have, milliseconds */
   drain(time: number): Promise<void>
 }
@@ -64,6 +71,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     sendError(reply, new FramelogError('NOT_FOUND', `There is nothing at ${quote(request.url)}`))
   })
   api(app, options)
+  clips(app, options.relay, options.clock)
+  const ingests = new Ingests(options.relay)
+  await httpIngest(app, { ...options, ingests })
   await pages(app, options.pages)
   app.server.on('upgrade', (request, stream, head) => sockets.upgrade(request, stream, head))
   try {
@@ -79,15 +89,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw new FramelogError('PORT_UNUSABLE', `The address ${options.host}:${options.port} ${why}`, { cause })
   }
   const { port } = app.server.address() as AddressInfo
+  const rtmp = options.rtmpPort === undefined ? undefined : new RtmpServer({ ...options, ingests })
   return {
     host: options.host,
     port,
+    rtmpPort: await rtmp?.listen(options.host, options.rtmpPort ?? 0),
     async drain(time) {
       options.relay.drain()
+      if (options.relay.hasOthers) ingests.close()
       await sockets.drain(time)
     },
     async [Symbol.asyncDispose]() {
       sockets.close()
+      ingests.close()
+      await rtmp?.[Symbol.asyncDispose]()
       gather.close()
       await options.relay.close()
       await app.close()

@@ -14,6 +14,7 @@ import { elsewhere } from './elsewhere.ts'
 import type { Gather } from './gather.ts'
 import type { Joins } from './joins.ts'
 import { LimitedSocket } from './limited-socket.ts'
+import { isOurs } from './origin.ts'
 import { PublishSocket } from './publish-socket.ts'
 import { refuse } from './refuse.ts'
 import { WatchSocket } from './watch-socket.ts'
@@ -64,7 +65,7 @@ export class Sockets {
     const match = path.exec((request.url ?? '').split('?', 1)[0] ?? '')
     if (!match) {
       refuse(stream, new FramelogError('NOT_FOUND', 'There is no such socket'))
-    } else if (!this.#isOurs(request)) {
+    } else if (!isOurs(request, this.#context.relay)) {
       refuse(
         stream,
         new FramelogError('FOREIGN_ORIGIN', 'The page that opens this socket is of another origin'),
@@ -117,14 +118,6 @@ export class Sockets {
   #tellElsewhere(): void {
     for (const connection of this.#connections)
       if (connection.isGreeted) connection.send(elsewhere(this.#context.relay))
-  }
-
-  /** Browsers always name the page's origin; other programs need not. */
-  #isOurs({ headers }: IncomingMessage): boolean {
-    const { origin, host } = headers
-    if (origin === undefined) return true
-    if (!URL.canParse(origin)) return false
-    return new URL(origin).host === host || this.#context.relay.isKnownOrigin(origin)
   }
 
   close(): void {

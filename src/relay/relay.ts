@@ -18,6 +18,7 @@ import type { PublishRequest } from './holder.ts'
 import type { BroadcastState, ViewerSink } from './packet.ts'
 import { parsePosition } from './position.ts'
 import type { FrameStage, PublisherSink } from './publication.ts'
+import { Recording } from './recording.ts'
 import { Seeks } from './seeks.ts'
 import type { Claim } from './session-records.ts'
 import { type Thumbnail, Thumbnails } from './thumbnails.ts'
@@ -270,6 +271,14 @@ export class Relay {
   /** @returns undefined where there is none. @throws FramelogError TOO_MANY, and what the log throws */
   thumbnail(id: BroadcastId): Promise<Thumbnail | undefined> {
     return this.#thumbnails.of(id)
+  }
+
+  /** What is kept of a broadcast. @throws FramelogError BROADCAST_NOT_FOUND, and what the log throws */
+  async recording(id: BroadcastId): Promise<Recording> {
+    const { log } = this.#options
+    const topic = await log.find(this.#topicName(id))
+    if (topic === undefined) throw new FramelogError('BROADCAST_NOT_FOUND', `There is no broadcast ${id}`)
+    return new Recording(log, topic)
   }
 
   /** @throws FramelogError BROADCAST_BUSY, TOO_MANY, and what the log throws */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { forgottenLimit, Unacknowledged } from '../../src/browser/publisher/unacknowledged.ts'
 import type { NumberedFrame } from '../../src/media/frame.ts'
 import { micros, trackName } from '../../src/units.ts'
+import { forgottenLimit, Unacknowledged } from '../../src/wire/unacknowledged.ts'
 
 const video = trackName('video')
 const opensGop = (frame: NumberedFrame): boolean => frame.keyframe && frame.track === video

@@ -8,10 +8,10 @@ import { after, before, describe, it } from 'node:test'
 import type { Frame } from '../../src/media/frame.ts'
 import { micros } from '../../src/units.ts'
 import { publishRecording, TestPublisher } from '../support/clients.ts'
+import { startWatch } from '../support/command.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { freePort } from '../support/kafka-process.ts'
 import { complaints, encoders, type Media, makeMedia, probe } from '../support/media.ts'
-import { startWatch } from '../support/watch.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'framelog-watch-faults-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { mainTrack } from '../../src/media/catalog.ts'
 import { publishRecording, TestPublisher } from '../support/clients.ts'
+import { machineNode, startWatch } from '../support/command.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { complaints, encoders, type Media, makeMedia, type Probe, probe } from '../support/media.ts'
-import { machineNode, startWatch } from '../support/watch.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'framelog-watch-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

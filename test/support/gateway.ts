@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 
 const root = join(import.meta.dirname, '..', '..')
 const bin = join(root, 'bin', 'framelog.js')
@@ -17,11 +18,17 @@ export interface RunningGateway extends AsyncDisposable {
   readonly http: string
   readonly ws: string
   readonly port: number
+  /** Undefined where it takes no RTMP. */
+  readonly rtmp: string | undefined
   readonly pid: number
   /** What it wrote so far, both streams. */
   readonly output: () => string
+  /** Resolves when that has matched. */
+  said(pattern: RegExp): Promise<void>
   kill(signal?: NodeJS.Signals): Promise<void>
 }
+
+const rtmpLine = /publish to (rtmp:\/\/\S+)\/ID/
 
 export type Environment = Readonly<Record<string, string>>
 
@@ -36,11 +43,12 @@ export async function startGateway(env: Environment = {}): Promise<RunningGatewa
     ...env,
   })
   let output = ''
+  const hasRtmp = env.RTMP_PORT !== undefined
   const port = await new Promise<number>((resolve, reject) => {
     const onData = (data: Buffer): void => {
       output += data
       const match = /Framelog is at https?:\/\/[^/]*:(\d+)\//.exec(output)
-      if (match) resolve(Number(match[1]))
+      if (match && (!hasRtmp || rtmpLine.test(output))) resolve(Number(match[1]))
     }
     child.stdout?.on('data', onData)
     child.stderr?.on('data', onData)
@@ -56,8 +64,13 @@ export async function startGateway(env: Environment = {}): Promise<RunningGatewa
     http: `${scheme}://127.0.0.1:${port}`,
     ws: `${scheme.replace('http', 'ws')}://127.0.0.1:${port}`,
     port,
+    rtmp: rtmpLine.exec(output)?.[1],
     pid: child.pid ?? 0,
     output: () => output,
+    async said(pattern) {
+      while (!pattern.test(output))
+        await Promise.race([once(child.stdout as Readable, 'data'), once(child.stderr as Readable, 'data')])
+    },
     kill,
     async [Symbol.asyncDispose]() {
       await kill()

@@ -219,7 +219,7 @@ export async function probe(path: string): Promise<Probe> {
 }
 
 /**
- * What ffmpeg complains of when it decodes a file from end to end: nothing, of a good one. Its times are counted in the
+ * What ffmpeg complains of when it decodes a file from end to end: nothing, of a good one. Its pictures' times are counted in the
  * file's own units: in those of a frame rate that ffmpeg guesses, two pictures beside the seam of two sessions may get one number.
  */
 export async function complaints(path: string): Promise<string> {

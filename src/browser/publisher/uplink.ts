@@ -7,8 +7,8 @@ import type { Frame, NumberedFrame } from '../../media/frame.ts'
 import { addHops } from '../../media/hops.ts'
 import type { TimedData } from '../../media/timed-data.ts'
 import { type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
+import { Unacknowledged } from '../../wire/unacknowledged.ts'
 import { Link, type Problem } from '../net/link.ts'
-import { Unacknowledged } from './unacknowledged.ts'
 
 export const uplinkLimits = {
   /** Bytes in the socket past which frames wait here: a socket's own queue can neither be bounded nor dropped. */

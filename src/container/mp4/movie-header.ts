@@ -1,48 +1,74 @@
-/** The initialization segment of one track: ftyp and moov (ISO/IEC 14496-12), with no samples of its own. */
+/** The initialization segment of tracks: ftyp and moov (ISO/IEC 14496-12), with no samples of its own. */
 import type { AudioTrack, VideoTrack } from '../../media/catalog.ts'
 import { parseCodec } from '../../media/codec.ts'
 import type { DecoderConfig } from '../decoder-config.ts'
 
 const timescale = 1_000_000
-const trackId = 1
 
 type Part = Uint8Array | readonly number[]
 
 /** @param config `avcC`, `av1C`, OpusHead or AudioSpecificConfig; VP9 has its own made here. @returns owned bytes */
-export function movieHeader(track: VideoTrack | AudioTrack, config: DecoderConfig): Uint8Array<ArrayBuffer> {
+export const movieHeader = (track: VideoTrack | AudioTrack, config: DecoderConfig): Uint8Array<ArrayBuffer> =>
+  movieHeaderOf([{ track, config }])
+
+interface HeaderTrack {
+  readonly track: VideoTrack | AudioTrack
+  readonly config: DecoderConfig
+}
+
+/** What is presented of a file that has an end, microseconds. */
+interface Presented {
+  readonly origin: number
+  readonly duration: number
+}
+
+/**
+ * @param tracks in the order of their ids, from 1 on
+ * @param presented undefined for what has no end
+ * @returns owned bytes
+ */
+export function movieHeaderOf(
+  tracks: readonly HeaderTrack[],
+  presented?: Presented,
+): Uint8Array<ArrayBuffer> {
   const ftyp = box('ftyp', ascii('iso6'), u32(0), ascii('iso6mp41'))
+  const mehd = presented === undefined ? [] : [full('mehd', 1, 0, u64(presented.duration))]
   const moov = box(
     'moov',
-    mvhd(),
-    trak(track, config),
-    box('mvex', full('trex', 0, 0, u32(trackId, 1, 0, 0, 0))),
+    mvhd(tracks.length, presented?.duration ?? 0),
+    ...tracks.map((track, i) => trak(track, i + 1, presented)),
+    box('mvex', ...mehd, ...tracks.map((_, i) => full('trex', 0, 0, u32(i + 1, 1, 0, 0, 0)))),
   )
   return join([ftyp, moov])
 }
 
-const mvhd = (): Part =>
+const mvhd = (tracks: number, duration: number): Part =>
   full(
     'mvhd',
+    1,
     0,
-    0,
-    u32(0, 0, timescale, 0),
+    [...u64(0), ...u64(0), ...u32(timescale), ...u64(duration)],
     u32(0x1_0000),
     [1, 0],
     zeros(10),
     matrix,
     zeros(24),
-    u32(trackId + 1),
+    u32(tracks + 1),
   )
 
-function trak(track: VideoTrack | AudioTrack, config: DecoderConfig): Part {
+/** Section 8.6.6: one edit, which begins where the presentation does. */
+const edits = ({ origin, duration }: Presented): Part =>
+  box('edts', full('elst', 1, 0, u32(1), u64(duration), u64(origin), u16(1, 0)))
+
+function trak({ track, config }: HeaderTrack, trackId: number, presented: Presented | undefined): Part {
   const isVideo = track.kind === 'video'
   const width = isVideo ? track.width : 0
   const height = isVideo ? track.height : 0
   const tkhd = full(
     'tkhd',
-    0,
+    1,
     3,
-    u32(0, 0, trackId, 0, 0),
+    [...u64(0), ...u64(0), ...u32(trackId, 0), ...u64(presented?.duration ?? 0)],
     zeros(8),
     u16(0, 0, isVideo ? 0 : 0x100, 0),
     matrix,
@@ -54,17 +80,18 @@ function trak(track: VideoTrack | AudioTrack, config: DecoderConfig): Part {
   const dinf = box('dinf', full('dref', 0, 0, u32(1), full('url ', 0, 1)))
   const stbl = box(
     'stbl',
-    full('stsd', 0, 0, u32(1), sampleEntry(track, config)),
+    full('stsd', 0, 0, u32(1), sampleEntry(track, config, trackId)),
     full('stts', 0, 0, u32(0)),
     full('stsc', 0, 0, u32(0)),
     full('stsz', 0, 0, u32(0, 0)),
     full('stco', 0, 0, u32(0)),
   )
-  return box('trak', tkhd, box('mdia', mdhd, hdlr, box('minf', head, dinf, stbl)))
+  const edts = presented === undefined ? [] : [edits(presented)]
+  return box('trak', tkhd, ...edts, box('mdia', mdhd, hdlr, box('minf', head, dinf, stbl)))
 }
 
 /** ISO/IEC 14496-15 for avc1, -14 for mp4a; the bindings of VP9 1.0, AV1 1.2 and Opus in ISOBMFF 0.8.1. */
-function sampleEntry(track: VideoTrack | AudioTrack, config: DecoderConfig): Part {
+function sampleEntry(track: VideoTrack | AudioTrack, config: DecoderConfig, trackId: number): Part {
   const { family } = parseCodec(track.codec)
   if (track.kind === 'audio') {
     const entry = (type: string, extra: Part): Part =>
@@ -77,7 +104,7 @@ function sampleEntry(track: VideoTrack | AudioTrack, config: DecoderConfig): Par
         u16(track.sampleRate & 0xffff, 0),
         extra,
       )
-    return family === 'opus' ? entry('Opus', dOps(config ?? [])) : entry('mp4a', esds(config ?? []))
+    return family === 'opus' ? entry('Opus', dOps(config ?? [])) : entry('mp4a', esds(config ?? [], trackId))
   }
   const entry = (type: string, extra: Part): Part =>
     box(
@@ -94,7 +121,7 @@ function sampleEntry(track: VideoTrack | AudioTrack, config: DecoderConfig): Par
     )
   if (family === 'h264') return entry('avc1', box('avcC', config ?? []))
   if (family === 'av1') return entry('av01', box('av1C', config ?? []))
-  return entry('vp09', vpcC(track.codec))
+  return entry(family === 'vp8' ? 'vp08' : 'vp09', vpcC(track.codec))
 }
 
 /** Profile, level, bit depth with 4:2:0 where chroma sits with luma, and colours that are not stated. */
@@ -143,7 +170,7 @@ function dOps(head: Part): Part {
 }
 
 /** ES_Descriptor with DecoderConfigDescriptor, DecoderSpecificInfo and SLConfigDescriptor (ISO/IEC 14496-1, 7.2.6). */
-function esds(config: Part): Part {
+function esds(config: Part, trackId: number): Part {
   const descriptor = (tag: number, ...content: readonly Part[]): number[] => {
     const data = content.flatMap(part => [...part])
     return [
@@ -180,6 +207,9 @@ function u32(...values: readonly number[]): number[] {
     value & 255,
   ])
 }
+
+/** A number of 64 bits, a safe integer. */
+const u64 = (value: number): number[] => u32(Math.floor(value / 0x1_0000_0000), value >>> 0)
 
 function u16(...values: readonly number[]): number[] {
   return values.flatMap(value => [(value >>> 8) & 255, value & 255])
