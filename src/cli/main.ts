@@ -2,8 +2,10 @@
 import cluster from 'node:cluster'
 import { Command } from 'commander'
 import { FramelogError, toFramelogError } from '../errors.ts'
+import type { ClipFlags } from './clip.ts'
 import { list } from './list.ts'
 import type { LoadFlags } from './load/options.ts'
+import type { PublishFlags } from './publish.ts'
 import { serve } from './serve.ts'
 import { version } from './version.ts'
 import type { WatchOptions } from './watch.ts'
@@ -44,6 +46,42 @@ program
     // The container library is larger than all of this: the other commands start without it.
     const { watch } = await import('./watch.ts')
     await watch(id, options)
+  })
+
+program
+  .command('publish')
+  .description('Send a file, a stream or a camera into a broadcast.')
+  .argument('<id>', 'of the broadcast')
+  .argument(
+    '<source>',
+    'a file, - for the standard input, or an address that an installed ffmpeg reads, as rtsp://…',
+  )
+  .option('--title <title>', 'what it is called, for people')
+  .option('--loop', 'again and again, until it is stopped')
+  .option('--rate <number>', 'how fast a file is sent: 1 as it plays, or max', '1')
+  .option('--transcode', 'let ffmpeg encode the picture anew, as H.264')
+  .option('--url <url>', 'address of the gateway', defaultUrl)
+  .action(async (id: string, source: string, options: PublishFlags) => {
+    const { publish } = await import('./publish.ts')
+    await publish(id, source, options)
+  })
+
+program
+  .command('clip')
+  .description(
+    'Write what is kept of a broadcast between two positions into a file, with index and duration.',
+  )
+  .argument('<id>', 'of the broadcast')
+  .requiredOption('-o, --output <file>', 'an .mp4 or .webm file, or - for the standard output')
+  .option('--from <position>', 'start, a span such as -30s, an ISO time, or @ and an offset', 'start')
+  .option('--to <position>', 'the same (default: all that is there)')
+  .option('--exact', 'begin there, and not with the keyframe before (.mp4)')
+  .option('--format <format>', 'mp4 or webm, whatever the name of the file (default for -: mp4)')
+  .option('--force', 'write over a file that is there already')
+  .option('--url <url>', 'address of the gateway', defaultUrl)
+  .action(async (id: string, options: ClipFlags) => {
+    const { clip } = await import('./clip.ts')
+    await clip(id, options)
   })
 
 program

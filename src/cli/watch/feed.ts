@@ -3,27 +3,13 @@
  * the pace: what is not taken waits here within limits, then in the gateway, then in the log.
  *   connecting → open → waiting → connecting → … → closed
  */
-import { WebSocket } from 'ws'
 import { BoundedQueue } from '../../core/queue.ts'
-import { Route } from '../../core/route.ts'
-import { type ErrorCode, errorKinds, FramelogError, toFramelogError } from '../../errors.ts'
+import { FramelogError } from '../../errors.ts'
 import type { Catalog } from '../../media/catalog.ts'
 import type { NumberedFrame } from '../../media/frame.ts'
 import type { BroadcastId, Micros, Millis } from '../../units.ts'
-import {
-  type BroadcastState,
-  decodeBundle,
-  decodeMessage,
-  encodeMessage,
-  isBundle,
-  type KnownMessage,
-  type Message,
-  type MessageOf,
-  messageLimits,
-  protocolVersion,
-  subprotocol,
-} from '../../wire/message.ts'
-import { unreachable } from '../unreachable.ts'
+import { type BroadcastState, type Message, type MessageOf, protocolVersion } from '../../wire/message.ts'
+import { Link } from '../link.ts'
 import { Resume } from './resume.ts'
 
 export const feedLimits = {
@@ -33,15 +19,6 @@ export const feedLimits = {
   /** Bytes and items at which the connection pauses; at half of them it goes on. */
   pauseItems: 4000,
   pauseBytes: 4 * 1024 * 1024,
-  /** Milliseconds from a new socket to the gateway's welcome. */
-  welcome: 15_000,
-  /** Milliseconds between two pings, and without a word from the gateway until the connection counts as lost. */
-  ping: 2000,
-  silence: 10_000,
-  /** Milliseconds that a connection must have lasted for the back-off to begin anew. */
-  settled: 5000,
-  /** Milliseconds without a gateway until it is given up. */
-  away: 10 * 60_000,
   /** Milliseconds between two reports of the position, and media time at which one goes at once, microseconds. */
   position: 200,
   positionStep: 1_000_000,
@@ -77,17 +54,6 @@ export interface FeedOptions {
   readonly onState: (state: FeedState, reason?: string) => void
 }
 
-type Connection =
-  | { readonly kind: 'connecting'; readonly socket: WebSocket; readonly timer: NodeJS.Timeout }
-  | {
-      readonly kind: 'open'
-      readonly socket: WebSocket
-      readonly since: number
-      readonly timer: NodeJS.Timeout
-    }
-  | { readonly kind: 'waiting'; readonly timer: NodeJS.Timeout }
-  | { readonly kind: 'closed' }
-
 export class Feed {
   readonly #options: FeedOptions
   readonly #resume = new Resume()
@@ -96,16 +62,12 @@ export class Feed {
   readonly #queue = new BoundedQueue<FeedItem>(feedLimits, item =>
     item.kind === 'frame' ? item.frame.data.byteLength + 128 : 1024,
   )
-  #connection: Connection = { kind: 'closed' }
+  readonly #link: Link
   #state: FeedState = 'connecting'
-  readonly #route: Route
-  /** When the last connection was lost; undefined before the first was there. */
-  #lostAt: number | undefined
-  #welcomed = false
-  #problem: FramelogError | undefined
-  #heardAt = 0
+  #isOpen = false
+  /** Looks at where things are, while there is a connection. */
+  #ticks: NodeJS.Timeout | undefined
   #frameAt = 0
-  #pingedAt = 0
   #paused = false
   /** Whether the gateway may have passed over frames because of a pause here, and after which one they were asked for. */
   #hasPaused = false
@@ -125,7 +87,14 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options
-    this.#route = new Route(options.url.origin, Math.random)
+    this.#link = new Link(options.url, options.id, 'watch', {
+      hello: () => this.#hello(),
+      onWelcome: welcome => this.#welcome(welcome),
+      onMessage: message => this.#hear(message),
+      onLeft: () => this.#left(),
+      onLost: problem => this.#setState('reconnecting', problem.message),
+      onFailed: problem => this.close(problem),
+    })
   }
 
   get state(): FeedState {
@@ -133,19 +102,16 @@ export class Feed {
   }
 
   open(): void {
-    if (this.#connection.kind === 'closed') this.#connect()
+    this.#isOpen = true
+    this.#link.open()
   }
 
   /** Nothing more is asked for; what came is still given. Idempotent. */
   close(error?: FramelogError): void {
     this.#error ??= error
-    const left = this.#enter({ kind: 'closed' })
-    if ('socket' in left) {
-      left.socket.resume()
-      left.socket.close(1000)
-      const cut = setTimeout(() => left.socket.terminate(), 1000)
-      left.socket.once('close', () => clearTimeout(cut))
-    }
+    this.#isOpen = false
+    clearInterval(this.#ticks)
+    void this.#link.close()
     this.#wake?.()
   }
 
@@ -160,7 +126,7 @@ export class Feed {
         this.#relieve()
         return item
       }
-      if (this.#connection.kind === 'closed') {
+      if (!this.#isOpen) {
         if (this.#error !== undefined) throw this.#error
         return undefined
       }
@@ -183,58 +149,18 @@ export class Feed {
 
   #report(): void {
     const taken = this.#taken
-    if (taken === undefined || taken.timestamp === this.#reported || this.#connection.kind !== 'open') return
-    this.#reported = taken.timestamp
-    this.#send({ type: 'position', ...taken })
+    if (taken === undefined || taken.timestamp === this.#reported) return
+    if (this.#link.send({ type: 'position', ...taken })) this.#reported = taken.timestamp
   }
 
-  #connect(): void {
-    const origin = this.#route.current
-    const address = new URL(`/api/v1/broadcasts/${this.#options.id}/watch`, origin)
-    address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
-    const socket = new WebSocket(address, subprotocol, {
-      perMessageDeflate: false,
-      maxPayload: messageLimits.frame,
-      handshakeTimeout: feedLimits.welcome,
-    })
-    socket.binaryType = 'nodebuffer'
-    const timer = setTimeout(() => this.#lose(socket), feedLimits.welcome)
-    this.#enter({ kind: 'connecting', socket, timer })
-    this.#problem = undefined
-    socket.on('open', () => {
-      const { from } = this.#resume
-      const place = from === undefined ? { from: this.#options.from } : { from, ...this.#topic }
-      socket.send(encodeMessage({ type: 'hello', role: 'watch', version: protocolVersion, ...place }))
-    })
-    socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (this.#holds(socket)) this.#receive(socket, data, isBinary)
-    })
-    socket.on('error', cause => {
-      if (this.#holds(socket)) this.#problem ??= unreachable(origin, cause)
-    })
-    socket.on('close', () => this.#lose(socket))
+  #hello(): MessageOf<'hello'> {
+    const { from } = this.#resume
+    const place = from === undefined ? { from: this.#options.from } : { from, ...this.#topic }
+    return { type: 'hello', role: 'watch', version: protocolVersion, ...place }
   }
 
-  #receive(socket: WebSocket, data: Buffer, isBinary: boolean): void {
-    this.#heardAt = performance.now()
-    try {
-      if (!isBinary) throw new FramelogError('BAD_MESSAGE', 'The gateway sent a text message')
-      const parts = isBundle(data) ? decodeBundle(data).parts : [data]
-      for (const part of parts) if (this.#holds(socket)) this.#hear(socket, decodeMessage(part))
-    } catch (error) {
-      this.close(toFramelogError(error))
-    }
-  }
-
-  #hear(socket: WebSocket, message: Message): void {
+  #hear(message: Message): void {
     switch (message.type) {
-      case 'welcome':
-        if (message.role === 'watch') this.#welcome(socket, message.state)
-        return
-      case 'error':
-        this.#problem = problemOf(message)
-        if (!message.retryable) this.close(this.#problem)
-        return
       case 'catalog':
         this.#session = message.session ?? 'unnamed'
         this.#untold = message.catalog
@@ -244,8 +170,7 @@ export class Feed {
         this.#frame(message)
         return
       case 'gap':
-        if (!this.#askAgain(socket))
-          this.#gap = { kind: 'gap', frames: message.frames + (this.#gap?.frames ?? 0) }
+        if (!this.#askAgain()) this.#gap = { kind: 'gap', frames: message.frames + (this.#gap?.frames ?? 0) }
         return
       case 'state':
         this.#setState(message.state, message.reason)
@@ -255,12 +180,8 @@ export class Feed {
       case 'place':
         this.#topic = message.topic === undefined ? {} : { topic: message.topic }
         return
-      case 'gateways':
-        this.#route.learn(message.urls)
-        if (message.leave === true) this.#goElsewhere(socket)
-        return
       case 'end':
-        if (this.#askAgain(socket)) return
+        if (this.#askAgain()) return
         this.#ended = true
         this.#checkOver()
         return
@@ -268,23 +189,26 @@ export class Feed {
     }
   }
 
-  #welcome(socket: WebSocket, state: BroadcastState): void {
-    if (this.#connection.kind !== 'connecting') return
-    const now = performance.now()
-    const timer = setInterval(() => this.#tick(socket), feedLimits.position)
-    this.#enter({ kind: 'open', socket, since: now, timer })
-    this.#welcomed = true
-    this.#lostAt = undefined
-    this.#heardAt = this.#frameAt = now
+  #welcome(welcome: MessageOf<'welcome'>): void {
+    if (welcome.role !== 'watch') return
+    clearInterval(this.#ticks)
+    this.#ticks = setInterval(() => this.#tick(), feedLimits.position)
+    this.#frameAt = performance.now()
     this.#hasPaused = this.#paused = false
     this.#ended = this.#toldEnded = false
     this.#reported = undefined
     this.#report()
-    this.#setState(state)
+    this.#setState(welcome.state)
+  }
+
+  #left(): void {
+    clearInterval(this.#ticks)
+    this.#untold = undefined
+    this.#gap = undefined
   }
 
   #frame({ frame, relayed }: MessageOf<'frame'>): void {
-    this.#frameAt = this.#heardAt
+    this.#frameAt = performance.now()
     this.#ended = false
     const session = this.#session
     // Their numbers tell, where they have a beginning: not all that is missing has somebody who says so.
@@ -301,21 +225,12 @@ export class Feed {
    * A gateway passes over frames that this side was too slow for, and ends without a word about the last of them. The
    * log has them still: they are asked for, once.
    */
-  #askAgain(socket: WebSocket): boolean {
+  #askAgain(): boolean {
     const { offset } = this.#resume
     if (!this.#hasPaused || offset === undefined || this.#askedAgain === offset) return false
     this.#askedAgain = offset
-    this.#leave(socket)
-    this.#connect()
+    this.#link.reconnect()
     return true
-  }
-
-  /** The gateway is about to stop. */
-  #goElsewhere(socket: WebSocket): void {
-    this.#route.settle()
-    this.#route.moveOn(performance.now())
-    this.#leave(socket)
-    this.#connect()
   }
 
   #push(item: FeedItem): void {
@@ -328,7 +243,7 @@ export class Feed {
     }
     if (this.#queue.length > feedLimits.pauseItems || this.#queue.bytes > feedLimits.pauseBytes) {
       this.#hasPaused = this.#paused = true
-      if ('socket' in this.#connection) this.#connection.socket.pause()
+      this.#link.pause()
     }
     this.#wake?.()
   }
@@ -339,8 +254,7 @@ export class Feed {
     if (this.#queue.length > feedLimits.pauseItems / 2 || this.#queue.bytes > feedLimits.pauseBytes / 2)
       return
     this.#paused = false
-    this.#heardAt = performance.now()
-    if ('socket' in this.#connection) this.#connection.socket.resume()
+    this.#link.resume()
   }
 
   /** No frame follows, and none will: in a recording of several sessions one end is not the last. */
@@ -350,66 +264,11 @@ export class Feed {
     this.close()
   }
 
-  #tick(socket: WebSocket): void {
-    if (this.#connection.kind !== 'open' || this.#connection.socket !== socket) return
-    const now = performance.now()
+  #tick(): void {
     this.#report()
     if (this.#paused) return
-    if (now - this.#heardAt > feedLimits.silence) {
-      socket.terminate()
-      this.#lose(socket)
-    } else if (this.#ended && this.#state === 'ended' && now - this.#frameAt > feedLimits.tail) this.close()
-    else if (now - this.#pingedAt > feedLimits.ping) {
-      this.#pingedAt = now
-      this.#send({ type: 'ping', sent: now })
-    }
-  }
-
-  #send(message: KnownMessage): void {
-    if (this.#connection.kind === 'open' && this.#connection.socket.readyState === WebSocket.OPEN)
-      this.#connection.socket.send(encodeMessage(message))
-  }
-
-  /** A socket is over; the next one comes after the back-off. */
-  #lose(socket: WebSocket): void {
-    if (!this.#holds(socket)) return
-    const now = performance.now()
-    const left = this.#leave(socket)
-    const lasted = left.kind === 'open' ? now - left.since : 0
-    const problem =
-      this.#problem ??
-      new FramelogError('GATEWAY_UNREACHABLE', `The connection to ${this.#route.current} is lost`)
-    this.#lostAt ??= now
-    const isNew = !this.#welcomed && problem.code.startsWith('GATEWAY_')
-    if (isNew || now - this.#lostAt > feedLimits.away) {
-      this.close(problem)
-      return
-    }
-    if (lasted > feedLimits.settled) this.#route.settle()
-    this.#route.lost(now)
-    const wait = this.#route.moveOn(now)
-    this.#enter({ kind: 'waiting', timer: setTimeout(() => this.#connect(), wait) })
-    this.#setState('reconnecting', problem.message)
-  }
-
-  #leave(socket: WebSocket): Connection {
-    const left = this.#enter({ kind: 'closed' })
-    socket.resume()
-    socket.terminate()
-    this.#untold = undefined
-    this.#gap = undefined
-    return left
-  }
-
-  #holds(socket: WebSocket): boolean {
-    return 'socket' in this.#connection && this.#connection.socket === socket
-  }
-
-  #enter(connection: Connection): Connection {
-    const left = this.#connection
-    if ('timer' in left) clearTimeout(left.timer)
-    this.#connection = connection
-    return left
+    const isSilent = performance.now() - this.#frameAt > feedLimits.tail
+    if (this.#ended && this.#state === 'ended' && isSilent) this.close()
   }
 
   #setState(state: FeedState, reason?: string): void {
@@ -417,9 +276,4 @@ export class Feed {
     this.#state = state
     this.#options.onState(state, reason)
   }
-}
-
-function problemOf({ code, message }: MessageOf<'error'>): FramelogError {
-  if (Object.hasOwn(errorKinds, code)) return new FramelogError(code as ErrorCode, message)
-  return new FramelogError('GATEWAY_UNREACHABLE', `${message} (${code})`)
 }

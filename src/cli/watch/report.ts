@@ -14,7 +14,7 @@ const frames = (counts: readonly LaneCount[]): string =>
     ? 'no frames'
     : `${counts.map(lane => `${lane.frames} ${lane.name}`).join(' and ')} frames`
 
-function size(bytes: number): string {
+export function size(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']
   let value = bytes
   let unit = 0
