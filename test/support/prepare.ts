@@ -1,6 +1,6 @@
 /** Brings what the tests need and a new machine lacks: browsers, ffmpeg and kcat by apt, Kafka by Maven. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -71,11 +71,14 @@ export function prepare(): void {
 /** A second Kafka client, in a folder of its own. */
 function preparePython(): void {
   const tools = join(root, 'tools', 'python')
-  if (existsSync(join(tools, 'venv', 'ready'))) return
+  const requirements = join(tools, 'requirements.txt')
+  const wanted = readFileSync(requirements, 'utf8')
+  const ready = join(tools, 'venv', 'ready')
+  if (existsSync(ready) && readFileSync(ready, 'utf8') === wanted) return
   if (!has('python3'))
     fail('The tests read a broadcast with a second Kafka client, which needs python3. Install it.')
   process.stdout.write('Installing a Kafka client for Python …\n')
   must('python3', ['-m', 'venv', join(tools, 'venv')])
-  must(join(tools, 'venv', 'bin', 'pip'), ['install', '-q', '-r', join(tools, 'requirements.txt')])
-  writeFileSync(join(tools, 'venv', 'ready'), '')
+  must(join(tools, 'venv', 'bin', 'pip'), ['install', '-q', '-r', requirements])
+  writeFileSync(ready, wanted)
 }
