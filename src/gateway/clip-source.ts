@@ -99,7 +99,7 @@ export class ClipSource {
         const track = tracks.findIndex(({ track }) => track.name === one.frame.track)
         const known = tracks[track]
         if (known === undefined) continue
-        const frame = clipFrame(one, track, known, { shift: parts[at]?.shift ?? 0, delay })
+        const frame = clipFrameOf(one, track, known, { shift: parts[at]?.shift ?? 0, delay })
         if (frame.decodeTimestamp >= 0) frames.push(frame)
       }
     }
@@ -162,7 +162,7 @@ class Planner {
     const known = this.#tracks[track]
     if (known === undefined) return true
     this.#timeline.take(one, this.#end)
-    const frame = clipFrame(one, track, known, { shift: this.#timeline.shift, delay: 0 })
+    const frame = clipFrameOf(one, track, known, { shift: this.#timeline.shift, delay: 0 })
     // Sound from before the first picture.
     if (frame.decodeTimestamp < 0) return true
     if (track === 0) this.#note(one, frame)
@@ -243,7 +243,8 @@ class Timeline {
   }
 }
 
-function tracksOf(first: RecordedFrame, format: ClipFormat): ClipTrack[] {
+/** What a file says of its tracks. @param first the keyframe that it begins with. @throws FramelogError UNSUITABLE_FORMAT */
+export function tracksOf(first: RecordedFrame, format: ClipFormat): ClipTrack[] {
   const main = mainTrack(first.catalog)
   if (main === undefined)
     throw new FramelogError('UNSUITABLE_FORMAT', 'The broadcast has neither picture nor sound')
@@ -288,7 +289,8 @@ function isSame(tracks: readonly ClipTrack[], one: RecordedFrame): boolean {
   })
 }
 
-function clipFrame(
+/** A frame on the clock of a file. @param times to be added, microseconds */
+export function clipFrameOf(
   { frame }: RecordedFrame,
   track: number,
   { track: of }: ClipTrack,

@@ -9,6 +9,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import { broadcastId, quote } from '../units.ts'
 import { clips } from './clips.ts'
 import { eventLoopLoad, Gather } from './gather.ts'
+import { Hls } from './hls/hls.ts'
 import { httpIngest } from './http-ingest.ts'
 import { Ingests } from './ingest.ts'
 import { Joins } from './joins.ts'
@@ -72,6 +73,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
   api(app, options)
   clips(app, options.relay, options.clock)
+  const hls = new Hls(options.relay, options.clock)
+  hls.register(app)
   const ingests = new Ingests(options.relay)
   await httpIngest(app, { ...options, ingests })
   await pages(app, options.pages)
@@ -102,6 +105,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     async [Symbol.asyncDispose]() {
       sockets.close()
       ingests.close()
+      hls.close()
       await rtmp?.[Symbol.asyncDispose]()
       gather.close()
       await options.relay.close()

@@ -1,6 +1,6 @@
 /** What is kept of a broadcast, read without joining it: the frames between two positions, as often as somebody wants them. */
 import { FramelogError } from '../errors.ts'
-import type { Log, Topic } from '../log/log.ts'
+import type { Chunk, Log, Topic } from '../log/log.ts'
 import type { Catalog } from '../media/catalog.ts'
 import type { NumberedFrame } from '../media/frame.ts'
 import type { Millis, Offset } from '../units.ts'
@@ -11,6 +11,8 @@ import { RecordStream } from './stream.ts'
 export const recordingLimits = {
   /** Bytes of one read. */
   chunk: 4 * 1024 * 1024,
+  /** The same where only a keyframe is looked for. */
+  look: 256 * 1024,
   /** Frames of a GOP, and their bytes, that are held until the wanted position has come. */
   held: { items: 20_000, bytes: 64 * 1024 * 1024 },
 } as const
@@ -78,44 +80,123 @@ export class Recording {
    * @throws what the log throws
    */
   async *frames({ from, to }: Excerpt): AsyncGenerator<readonly RecordedFrame[]> {
-    const stream = new RecordStream(from.floor)
+    const reader = new FrameReader(from)
     const wanted = from.wanted ?? from.from
     /** Undefined once the wanted position has come. */
     let held: RecordedFrame[] | undefined = []
     let heldBytes = 0
-    let isWhole = false
     for (let at = from.from; at < to; ) {
       const chunk = await this.#log.read(this.#topic, at, recordingLimits.chunk)
       const found: RecordedFrame[] = []
-      for (const met of stream.read(chunk)) {
-        if ('damage' in met || met.hole !== undefined) isWhole = false
-        if ('damage' in met || met.record.offset >= to) continue
-        const event = met.packet?.event
-        const catalog = stream.catalog?.event
-        if (event?.type !== 'frame' || catalog?.type !== 'catalog') continue
-        isWhole ||= met.opensGop
-        if (!isWhole && !met.standsAlone) continue
-        const { start = from.from, epoch } = stream.gop ?? {}
-        const entry = { from: start, ...(epoch === undefined ? {} : { floor: epoch }) }
-        const { offset, timestamp: time } = met.record
-        const { session, frame } = event
-        const one = { session, offset, time, frame, opensGop: met.opensGop, catalog: catalog.catalog, entry }
+      for (const one of reader.read(chunk)) {
+        if (one.offset >= to) break
         if (held === undefined) {
           found.push(one)
           continue
         }
         // A GOP that ends before what is wanted is not needed for it.
-        if (met.opensGop && offset <= wanted) [held, heldBytes] = [[], 0]
+        if (one.opensGop && one.offset <= wanted) [held, heldBytes] = [[], 0]
         held.push(one)
-        heldBytes += frame.data.byteLength
+        heldBytes += one.frame.data.byteLength
         const { items, bytes } = recordingLimits.held
-        if (offset < wanted && held.length < items && heldBytes < bytes) continue
+        if (one.offset < wanted && held.length < items && heldBytes < bytes) continue
         found.push(...held)
         held = undefined
       }
       if (found.length > 0) yield found
       if (chunk.next <= at) break
       at = chunk.next
+    }
+  }
+
+  /** The first frame at or after an offset that begins a GOP, and before another. @throws what the log throws */
+  async keyframeFrom(offset: Offset, to: Offset): Promise<RecordedFrame | undefined> {
+    // A catalog stands before it, and names the track that it is of.
+    const reader = new FrameReader({ from: offset })
+    for (let at = offset; at < to; ) {
+      const chunk = await this.#log.read(this.#topic, at, recordingLimits.look)
+      for (const one of reader.read(chunk)) if (one.opensGop) return one.offset < to ? one : undefined
+      if (chunk.next <= at) return undefined
+      at = chunk.next
+    }
+    return undefined
+  }
+
+  /** Where to begin so that what was received at a time comes whole. @throws what the log throws */
+  async point(time: Millis): Promise<EntryPoint> {
+    const { first } = await this.#log.bounds(this.#topic)
+    return (await entryPointOf(this.#log, this.#topic, { kind: 'time', time }, false)) ?? { from: first }
+  }
+
+  /** The offset behind all that is there. @throws what the log throws */
+  async end(): Promise<Offset> {
+    return (await this.#log.bounds(this.#topic)).next
+  }
+
+  /** The first record stamped at or after a time. @throws what the log throws */
+  offsetAt(time: Millis): Promise<Offset> {
+    return this.#log.offsetAt(this.#topic, time)
+  }
+
+  /** When the last record before an offset was received. @throws what the log throws */
+  async timeBefore(offset: Offset): Promise<Millis | undefined> {
+    const { records } = await this.#log.read(this.#topic, (offset - 1) as Offset, 1)
+    return records[0]?.timestamp
+  }
+
+  /** What is there from a place on, and what comes; to be closed. */
+  follow(from: EntryPoint, sink: FollowSink): Following {
+    const reader = new FrameReader(from)
+    return this.#log.tail(this.#topic, from.from, {
+      onChunk: chunk => sink.onFrames([...reader.read(chunk)], chunk.next, reader.isOver),
+      onEnd: error => sink.onEnd(error),
+    })
+  }
+}
+
+export interface Following {
+  /** Idempotent; no call of the sink follows. */
+  close(): void
+}
+
+export interface FollowSink {
+  /**
+   * @param next offset behind what was read
+   * @param isOver whether the last that was read says that no frame follows
+   */
+  onFrames(frames: readonly RecordedFrame[], next: Offset, isOver: boolean): void
+  onEnd(error: FramelogError): void
+}
+
+/** From records to frames. */
+class FrameReader {
+  readonly #from: EntryPoint
+  readonly #stream: RecordStream
+  /** Whether nothing is missing of the GOP so far. */
+  #isWhole = false
+  isOver = false
+
+  constructor(from: EntryPoint) {
+    this.#from = from
+    this.#stream = new RecordStream(from.floor)
+  }
+
+  *read(chunk: Chunk): Generator<RecordedFrame> {
+    const stream = this.#stream
+    for (const met of stream.read(chunk)) {
+      if ('damage' in met || met.hole !== undefined) this.#isWhole = false
+      if ('damage' in met) continue
+      if (met.entry.kind !== 'data') this.isOver = met.entry.kind === 'end'
+      const event = met.packet?.event
+      const catalog = stream.catalog?.event
+      if (event?.type !== 'frame' || catalog?.type !== 'catalog') continue
+      this.#isWhole ||= met.opensGop
+      if (!this.#isWhole && !met.standsAlone) continue
+      const { start = this.#from.from, epoch } = stream.gop ?? {}
+      const entry = { from: start, ...(epoch === undefined ? {} : { floor: epoch }) }
+      const { offset, timestamp: time } = met.record
+      const { session, frame } = event
+      yield { session, offset, time, frame, opensGop: met.opensGop, catalog: catalog.catalog, entry }
     }
   }
 }
