@@ -35,8 +35,8 @@ const groups: Readonly<Record<string, readonly Batch[]>> = {
         ...fast,
       ],
     },
-    // What plays many odd broadcasts, or hides pages for long, is in the long form alone.
-    { concurrency: 1, patterns: ['e2e/!(media-source-odd|hidden|hidden-studio).test.ts'] },
+    // What plays many odd broadcasts, hides pages for long, or stands in for another engine's source, is in the long form alone.
+    { concurrency: 1, patterns: ['e2e/!(media-source-odd|hidden|hidden-studio|managed-source).test.ts'] },
   ],
   soak: [
     { concurrency: 1, patterns: ['soak/*.test.ts', 'cli/watch-faults.test.ts', 'e2e/!(kills).test.ts'] },

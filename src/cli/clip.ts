@@ -24,8 +24,9 @@ export interface ClipFlags {
 export const clipLimits = {
   /** Times that a lost connection is taken up again, without a byte in between. */
   attempts: 10,
-  /** Milliseconds without a byte until a connection counts as lost. */
+  /** Milliseconds without a byte until a connection counts as lost; the first may take long, as the gateway reads all of the clip before. */
   silence: 30_000,
+  first: 15 * 60_000,
 } as const
 
 const problem = v.object({ error: v.object({ code: v.string(), message: v.string() }) })
@@ -74,6 +75,7 @@ function formatOf(output: string, asked: string | undefined): 'mp4' | 'webm' {
 /** One file over as many connections as it takes. */
 class Download {
   #address: URL
+  #etag: string | undefined
   total = 0
   cutShort: string | undefined
 
@@ -107,13 +109,19 @@ class Download {
 
   async *#rest(from: number): AsyncGenerator<Uint8Array> {
     const stop = new AbortController()
-    let timer = setTimeout(() => stop.abort(), clipLimits.silence)
+    let timer = setTimeout(() => stop.abort(), clipLimits.first)
     try {
       const response = await this.#ask(from, stop.signal)
-      for await (const bytes of response.body ?? []) {
+      if (response.body === null) return
+      const chunks = response.body.getReader()
+      for (;;) {
         clearTimeout(timer)
         timer = setTimeout(() => stop.abort(), clipLimits.silence)
-        yield bytes
+        const { value } = await chunks.read()
+        // Whoever takes it may take its time.
+        clearTimeout(timer)
+        if (value === undefined) return
+        yield value
       }
     } finally {
       clearTimeout(timer)
@@ -132,6 +140,10 @@ class Download {
       throw this.total > 0 ? cause : unreachable(this.#address.origin, cause)
     }
     if (!response.ok) throw await problemOf(response)
+    const etag = response.headers.get('etag') ?? undefined
+    if (from > 0 && (response.status !== 206 || etag !== this.#etag))
+      throw new FramelogError('CANNOT_GO_ON', 'The clip is another one than before the connection was lost')
+    this.#etag = etag
     this.total = from + Number(response.headers.get('content-length') ?? 0)
     this.cutShort = response.headers.get('framelog-cut-short') ?? undefined
     // By this name the rest is of the same file.

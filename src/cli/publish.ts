@@ -35,7 +35,7 @@ export async function publish(name: string, from: string, flags: PublishFlags): 
   const uplink = new Uplink({
     url: gatewayUrl(flags.url),
     id,
-    isLive: source.isLive,
+    waits: source.waits,
     onState: (state, reason = '') => report.note(`${id} ${tellState[state]}${reason && ` (${reason})`}.`),
   })
   const timeline = new Timeline()
@@ -56,6 +56,7 @@ export async function publish(name: string, from: string, flags: PublishFlags): 
       await uplink.offer(frame)
     }
   }
+  stop.signal.addEventListener('abort', () => uplink.stop())
   uplink.open()
   try {
     await keepOn(

@@ -67,7 +67,8 @@ export class ClipSource {
   async plan(excerpt: Excerpt, isExact: boolean, isWanted: () => boolean): Promise<SourcePlan> {
     const planner = new Planner(this.#format, excerpt, isExact && this.#format.isExact)
     for await (const recorded of this.#recording.frames(excerpt)) {
-      if (!isWanted() || !recorded.every(one => planner.take(one))) break
+      if (!isWanted()) throw new FramelogError('STREAM_CUT_OFF', 'Nobody waits for the clip any more')
+      if (!recorded.every(one => planner.take(one))) break
     }
     return planner.finish()
   }
@@ -78,16 +79,14 @@ export class ClipSource {
     if (first === undefined) return
     let at = from
     let frames: ClipFrame[] = []
+    let bytes = 0
     const made = (): Uint8Array => {
-      const bytes = this.#format.part(frames, at, origin)
-      if (bytes.byteLength !== parts[at]?.size)
-        throw new FramelogError(
-          'LOG_CORRUPT',
-          `Part ${at} has ${bytes.byteLength} bytes, and had ${parts[at]?.size}`,
-        )
+      const part = this.#format.part(frames, at, origin)
+      if (part.byteLength !== parts[at]?.size) throw changed(at)
       at += 1
       frames = []
-      return bytes
+      bytes = 0
+      return part
     }
     for await (const recorded of this.#recording.frames({
       from: { ...first.from, wanted: first.first },
@@ -100,12 +99,20 @@ export class ClipSource {
         const known = tracks[track]
         if (known === undefined) continue
         const frame = clipFrameOf(one, track, known, { shift: parts[at]?.shift ?? 0, delay })
-        if (frame.decodeTimestamp >= 0) frames.push(frame)
+        // As the plan has it, which knew of no delay yet.
+        if (frame.decodeTimestamp < (known.track.kind === 'audio' ? delay : 0)) continue
+        frames.push(frame)
+        bytes += frame.data.byteLength
+        if (bytes > (parts[at]?.size ?? 0)) throw changed(at)
       }
     }
     if (frames.length > 0) yield made()
+    if (at < parts.length) throw changed(at)
   }
 }
+
+const changed = (part: number): FramelogError =>
+  new FramelogError('LOG_CORRUPT', `Part ${part} of the clip is not what it was when it was planned`)
 
 /** A part that is being put together. */
 interface OpenPart {

@@ -15,10 +15,15 @@ import { broadcastId } from '../units.ts'
 import { ClipSource, type SourcePlan } from './clip-source.ts'
 
 export const clipLimits = {
-  /** Plans that are kept for whoever asks for the next range of the same file. */
+  /** Plans that are kept for whoever asks for the next range of the same file, and the parts of them all. */
   plans: 16,
+  parts: 200_000,
   /** Plans that are made at a time. */
   planning: 4,
+  /** Clips that are sent at a time. */
+  sending: 100,
+  /** Milliseconds that a reader may take nothing. */
+  stall: 60_000,
 } as const
 
 interface ClipQuery {
@@ -55,6 +60,7 @@ class Clips {
   /** The one that was asked for last is the last. */
   readonly #planned = new Map<string, Planned>()
   #planning = 0
+  #sending = 0
 
   constructor(relay: Relay, clock: Clock) {
     this.#relay = relay
@@ -82,12 +88,19 @@ class Clips {
     const location = `/api/v1/broadcasts/${id}/clip.${name}?${canonical}`
     const { range } = request.headers
     // The next range must be of the same file, however much has come or gone meanwhile.
+    if (topic !== undefined && from.startsWith('@') && from !== `@${first}`)
+      throw new FramelogError(
+        'OFFSET_OUT_OF_RANGE',
+        `The clip began at offset ${from.slice(1)}, which is gone`,
+      )
     if (range !== undefined && request.url !== location) return reply.redirect(location, 307)
     const { source, plan, header, places, etag } = await this.#plan(location, recording, format, () =>
       new ClipSource(recording, format).plan(excerpt, isExact, () => !request.raw.destroyed),
     )
     const length = places.at(-1) ?? 0
-    const asked = range === undefined ? undefined : rangeOf(range, length)
+    // RFC 9110 section 13.1.5: of another file than the one that is meant, all is sent.
+    const isMeant = [undefined, etag].includes(request.headers['if-range'] as string | undefined)
+    const asked = range === undefined || !isMeant ? undefined : rangeOf(range, length)
     if (asked === 'unsatisfiable') {
       reply.header('content-range', `bytes */${length}`)
       throw new FramelogError('OFFSET_OUT_OF_RANGE', `The clip has ${length} bytes`)
@@ -104,9 +117,24 @@ class Clips {
     const { begin, end } = asked ?? { begin: 0, end: length }
     if (asked !== undefined) reply.code(206).header('content-range', `bytes ${begin}-${end - 1}/${length}`)
     reply.header('content-length', end - begin)
+    if (this.#sending >= clipLimits.sending)
+      throw new FramelogError('TOO_MANY', `${this.#sending} clips are being sent`)
+    this.#count(reply)
     // What is asked for without its bytes is sent as a stream all the same: of another kind the length would be told anew.
     const bytes = request.method === 'HEAD' ? [] : bytesOf(source, plan, header, places, begin, end)
     return reply.send(Readable.from(bytes, { objectMode: false }))
+  }
+
+  /** Until it is sent, or its reader is gone: one that takes nothing for long is. */
+  #count({ raw }: FastifyReply): void {
+    this.#sending += 1
+    const { socket } = raw
+    // Nobody listens for it: then Node closes the connection.
+    socket?.setTimeout(clipLimits.stall)
+    raw.once('close', () => {
+      this.#sending -= 1
+      socket?.setTimeout(0)
+    })
   }
 
   async #plan(
@@ -132,9 +160,11 @@ class Clips {
       const etag = `"${recording.id}-${plan.parts[0]?.first ?? 0}-${plan.to}-${places.at(-1)}"`
       const planned = { source: new ClipSource(recording, format), plan, header, places, etag }
       this.#planned.set(key, planned)
-      for (const [oldest] of this.#planned) {
-        if (this.#planned.size <= clipLimits.plans) break
+      let parts = [...this.#planned.values()].reduce((sum, { plan }) => sum + plan.parts.length, 0)
+      for (const [oldest, { plan }] of this.#planned) {
+        if (this.#planned.size <= clipLimits.plans && (parts <= clipLimits.parts || oldest === key)) break
         this.#planned.delete(oldest)
+        parts -= plan.parts.length
       }
       return planned
     } finally {

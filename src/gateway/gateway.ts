@@ -13,6 +13,7 @@ import { Hls } from './hls/hls.ts'
 import { httpIngest } from './http-ingest.ts'
 import { Ingests } from './ingest.ts'
 import { Joins } from './joins.ts'
+import { openApi } from './openapi.ts'
 import { refuse } from './refuse.ts'
 import { RtmpServer } from './rtmp/server.ts'
 import { isWebSocket, type SocketContext, Sockets } from './sockets.ts'
@@ -40,6 +41,8 @@ export interface Gateway extends AsyncDisposable {
   readonly host: string
   readonly port: number
   readonly rtmpPort: number | undefined
+  /** What it answers over HTTP: method and address. */
+  readonly routes: readonly string[]
   /** Counts as not ready any more, and sends all pages to other gateways. @param time that they have, milliseconds */
   drain(time: number): Promise<void>
 }
@@ -71,6 +74,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.setNotFoundHandler((request, reply) => {
     sendError(reply, new FramelogError('NOT_FOUND', `There is nothing at ${quote(request.url)}`))
   })
+  const routes: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== 'HEAD') routes.push(`${each} ${url}`)
+  })
   api(app, options)
   clips(app, options.relay, options.clock)
   const hls = new Hls(options.relay, options.clock)
@@ -96,6 +103,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     host: options.host,
     port,
+    routes,
     rtmpPort: await rtmp?.listen(options.host, options.rtmpPort ?? 0),
     async drain(time) {
       options.relay.drain()
@@ -117,6 +125,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 function api(app: FastifyInstance, { relay, version, metrics }: GatewayOptions): void {
   app.get('/ping', async () => ({ message: 'pong' }))
   app.get('/version', async () => version)
+  app.get('/openapi.json', async () => openApi(version.version))
   app.get('/healthz', async () => ({ status: 'ok' }))
   app.get('/readyz', async () => {
     const late = new Promise<never>((_, reject) => {

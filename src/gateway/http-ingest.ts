@@ -101,21 +101,22 @@ class Receiver {
     }
     let isWaiting = false
     let isDamaged = false
+    let isOver = false
     const go = (): void => {
+      if (isOver) return
       const wait = ingest.flow()
-      isWaiting = wait !== undefined
-      if (wait === undefined) listen()
-      else {
-        // Who waits for room is not silent.
-        cancel()
-        body.socket.pause()
-        wait
-          .then(() => {
-            body.socket.resume()
-            go()
-          })
-          .catch(reject)
+      if (wait === undefined) {
+        // Not before there is room: a connection that is let go on is read once, whatever is said in the same turn.
+        if (isWaiting) body.socket.resume()
+        isWaiting = false
+        listen()
+        return
       }
+      isWaiting = true
+      // Who waits for room is not silent.
+      cancel()
+      body.socket.pause()
+      wait.then(go).catch(reject)
     }
     const take = (chunk: Uint8Array): void => {
       try {
@@ -141,9 +142,10 @@ class Receiver {
     try {
       await promise
     } finally {
+      isOver = true
       cancel()
       body.off('data', take)
-      body.socket.resume()
+      if (isWaiting) body.socket.resume()
     }
   }
 }
@@ -159,7 +161,8 @@ function letGo(body: IncomingMessage, reply: FastifyReply): void {
   const { socket } = body
   body.resume()
   reply.raw.once('finish', () => {
-    const timer = setTimeout(() => socket.destroy(), httpIngestLimits.linger)
+    // What was read to its end leaves the connection to the next request.
+    const timer = setTimeout(() => body.complete || socket.destroy(), httpIngestLimits.linger)
     socket.once('close', () => clearTimeout(timer))
   })
 }

@@ -102,7 +102,8 @@ export class Ingest implements DemuxHandler {
   /** Hands over what came before something that ends it; resolves when that is on its way, or cannot be. */
   async rest(): Promise<void> {
     try {
-      await this.flow()
+      do await this.flow()
+      while (this.#events.length > 0 && !this.#isClosed)
     } catch {
       // What ends it is known already.
     }
@@ -112,7 +113,7 @@ export class Ingest implements DemuxHandler {
     const events = this.#events
     this.#events = []
     for (const event of events) this.#give(event)
-    return this.#isRoomy ? undefined : this.#room()
+    return this.#isClosed || this.#isRoomy ? undefined : this.#room()
   }
 
   /** No frame follows. @throws what `flow` throws, and what `Publishing.end` does; BAD_CONTAINER where there was none at all */
@@ -236,8 +237,12 @@ export class Ingests {
     if (this.#relay.isDraining) throw new FramelogError('SHUTTING_DOWN', 'The gateway is stopping')
     if (this.#open.size >= ingestLimits.streams)
       throw new FramelogError('TOO_MANY', `${ingestLimits.streams} streams come in, which is the limit`)
-    if ((title?.length ?? 0) > catalogLimits.title)
-      throw new FramelogError('BAD_CATALOG', `The title has over ${catalogLimits.title} characters`)
+    // Of several in a query there is a list.
+    if (title !== undefined && (typeof title !== 'string' || title.length > catalogLimits.title))
+      throw new FramelogError(
+        'BAD_CATALOG',
+        `The title is not one of at most ${catalogLimits.title} characters`,
+      )
     const ingest = new Ingest({ relay: this.#relay, id, token, title })
     this.#open.add(ingest)
     return ingest

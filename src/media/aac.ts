@@ -68,10 +68,10 @@ export function configOfAac(sampleRate: number, channels: number): Uint8Array | 
  * @returns `short` where too few are there to tell, undefined where none begins
  */
 export function lengthOfAdts(bytes: Uint8Array, at: number): number | 'short' | undefined {
-  const [first, second = 0xf1, , fourth = 0, fifth = 0, sixth = 0] = bytes.subarray(at, at + 7)
-  if (first !== 0xff || (second & 0xf6) !== 0xf0) return undefined
+  if (bytes[at] !== 0xff || ((bytes[at + 1] ?? 0xf1) & 0xf6) !== 0xf0) return undefined
   if (bytes.byteLength - at < 7) return 'short'
-  const length = ((fourth & 3) << 11) | (fifth << 3) | (sixth >> 5)
+  const length =
+    (((bytes[at + 3] ?? 0) & 3) << 11) | ((bytes[at + 4] ?? 0) << 3) | ((bytes[at + 5] ?? 0) >> 5)
   return length < 7 ? undefined : length
 }
 

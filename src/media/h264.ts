@@ -49,7 +49,46 @@ export function isAnnexBKeyframe(frame: Uint8Array): boolean {
   const units = nalUnits(frame)
   if (units.some(unit => typeOf(unit) === nalType.idr)) return true
   const has = (type: number): boolean => units.some(unit => typeOf(unit) === type)
-  return has(nalType.sps) && units.some(unit => typeOf(unit) === nalType.sei && unit[1] === recoveryPoint)
+  return (
+    has(nalType.sps) && units.some(unit => typeOf(unit) === nalType.sei && hasMessage(unit, recoveryPoint))
+  )
+}
+
+/** Section 7.3.2.3: messages one after the other, type and size as bytes of ones and a last one. */
+function hasMessage(sei: Uint8Array, wanted: number): boolean {
+  let at = 1
+  const number = (): number => {
+    let value = 0
+    while (sei[at] === 0xff) {
+      value += 255
+      at += 1
+    }
+    value += sei[at] ?? 0
+    at += 1
+    return value
+  }
+  // What is left at the end is the stop bit.
+  while (at + 1 < sei.byteLength) {
+    if (number() === wanted) return true
+    const size = number()
+    at += size
+  }
+  return false
+}
+
+/** The parameter sets of an Annex B frame behind start codes, owned. @returns undefined where it has none of a kind */
+export function parameterSetsOf(frame: Uint8Array): Uint8Array | undefined {
+  const sets = nalUnits(frame).filter(unit => typeOf(unit) === nalType.sps || typeOf(unit) === nalType.pps)
+  if (!sets.some(unit => typeOf(unit) === nalType.sps) || !sets.some(unit => typeOf(unit) === nalType.pps))
+    return undefined
+  const bytes = new Uint8Array(sets.reduce((sum, { byteLength }) => sum + 4 + byteLength, 0))
+  let at = 0
+  for (const unit of sets) {
+    bytes.set([0, 0, 0, 1], at)
+    bytes.set(unit, at + 4)
+    at += 4 + unit.byteLength
+  }
+  return bytes
 }
 
 export interface H264Format extends PictureFormat {

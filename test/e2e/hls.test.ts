@@ -78,7 +78,7 @@ describe('hls.js', { timeout: 120_000 }, () => {
         hls: object
         errors: string[]
       }
-      const hls = new world.Hls({ lowLatencyMode: true })
+      const hls = new world.Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 })
       world.hls = hls
       world.errors = []
       hls.on('hlsError', (_event, { type, details, fatal }) => {

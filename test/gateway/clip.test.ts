@@ -130,6 +130,8 @@ describe('a clip', { timeout: 240_000 }, () => {
         redirect: 'manual',
       })
       assert.deepEqual([moved.status, moved.headers.get('location')], [307, headers.get('content-location')])
+      const other = { range: 'bytes=0-9', 'if-range': '"another"' }
+      assert.equal((await fetch(canonical, { headers: other })).status, 200)
       const head = await fetch(canonical, { method: 'HEAD' })
       assert.equal(Number(head.headers.get('content-length')), bytes.byteLength)
       assert.equal(head.headers.get('etag'), headers.get('etag'))

@@ -22,6 +22,15 @@ const text = async (url: string): Promise<string> => {
   return body
 }
 
+/** A playlist that says that nothing follows: a gateway reads that a moment after the publisher has heard it. */
+async function over(url: string): Promise<string> {
+  for (;;) {
+    const playlist = await text(url)
+    if (playlist.includes('#EXT-X-ENDLIST')) return playlist
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+
 const lines = (playlist: string, tag: string): string[] =>
   playlist.split('\n').flatMap(line => (line.startsWith(tag) ? [line.slice(tag.length)] : []))
 
@@ -89,9 +98,8 @@ describe('HLS, of two gateways on one Kafka', { timeout: 180_000 }, () => {
     }
     assert.ok(seen.size >= 6, `${seen.size} parts`)
     assert.equal(await command.ended(), 0, command.errors())
-    const [one, other] = [await text(`${hls('live')}/live.m3u8`), await text(`${hls('live', 1)}/live.m3u8`)]
+    const [one, other] = [await over(`${hls('live')}/live.m3u8`), await over(`${hls('live', 1)}/live.m3u8`)]
     assert.equal(one, other)
-    assert.match(one, /#EXT-X-ENDLIST/)
     assert.ok(segments(one).length >= 3)
     for (const name of [
       ...segments(one),

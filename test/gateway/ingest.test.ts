@@ -6,11 +6,14 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { errorKinds } from '../../src/errors.ts'
+import { ingestLimits } from '../../src/gateway/ingest.ts'
 import { catalogLimits } from '../../src/media/catalog.ts'
 import { TestPublisher, TestViewer } from '../support/clients.ts'
 import { startWatch } from '../support/command.ts'
-import { demuxWhole, fixture } from '../support/containers.ts'
+import { concat, demuxWhole, fixture } from '../support/containers.ts'
 import { ffmpeg } from '../support/ffmpeg.ts'
+import { enhancedVideo, flvHeader } from '../support/flv-writer.ts'
+import { vp8Frame } from '../support/frames.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { ingest, Sender } from '../support/ingest.ts'
 import { complaints, type Packet, probe } from '../support/media.ts'
@@ -71,6 +74,31 @@ describe('what ffmpeg sends comes out as it went in', { timeout: 300_000 }, () =
       const apart = (from: typeof sent): number => (from.audio[0]?.pts ?? 0) - (from.video[0]?.pts ?? 0)
       near(apart(got), apart(sent), 'sound behind its picture')
       assert.equal(await complaints(path), '')
+
+      // The same as a clip, and as HLS where it has a place in that.
+      const extension = into === 'mkv' ? 'mp4' : into
+      const response = await fetch(`${gateway.http}/api/v1/broadcasts/${id}/clip.${extension}`)
+      const clip = join(folder, `${id}-clip.${extension}`)
+      writeFileSync(clip, new Uint8Array(await response.arrayBuffer()))
+      const cut = await probe(clip)
+      sameTimes('video', sent.video, cut.video)
+      // Sound from before the first picture is left out.
+      const missing = sent.audio.length - cut.audio.length
+      assert.ok(missing >= 0 && missing <= 2, `${missing} of the sound are missing`)
+      assert.equal(await complaints(clip), '')
+      if (codecs.includes('libvpx')) return
+      const playlist = `${gateway.http}/api/v1/broadcasts/${id}/hls/recording.m3u8`
+      const fields = [
+        '-count_packets',
+        '-show_entries',
+        'stream=codec_type,nb_read_packets',
+        '-of',
+        'csv=p=0',
+      ]
+      const { stdout: counts } = await run('ffprobe', ['-v', 'error', ...fields, playlist])
+      assert.match(counts, new RegExp(`^video,${sent.video.length}$`, 'm'))
+      const [, sounds] = /^audio,(\d+)/m.exec(counts) ?? assert.fail(counts)
+      assert.ok(sent.audio.length - Number(sounds) <= 2, `${sounds} of ${sent.audio.length} sounds`)
     })
   }
 })
@@ -195,6 +223,32 @@ describe('a stream over HTTP', { timeout: 120_000 }, () => {
   })
 })
 
+describe('a stream of many small frames', { timeout: 60_000 }, () => {
+  const frame = (time: number): Uint8Array => enhancedVideo(time, 'vp08', 1, vp8Frame(true))
+  const many = 3 * ingestLimits.unacknowledged.items
+  const small = concat(flvHeader(1), ...Array.from({ length: many }, (_, i) => frame(i)))
+
+  it('is held up where it comes in chunks, and nothing is lost', async () => {
+    const sender = new Sender(gateway.http, 'small')
+    for (let at = 0; at < small.byteLength; at += 3000)
+      sender.send(small.subarray(at, at + 3000)).catch(() => {})
+    sender.end()
+    const { status, body } = await sender.answer
+    assert.deepEqual([status, body.frames, body.dropped], [200, many, 0])
+  })
+
+  it('that is damaged is over, and the gateway goes on', async () => {
+    const sender = new Sender(gateway.http, 'small-damaged')
+    const damaged = concat(small, new Uint8Array(100).fill(0x55))
+    for (let at = 0; at < damaged.byteLength; at += 3000)
+      sender.send(damaged.subarray(at, at + 3000)).catch(() => {})
+    const { status, body } = await sender.answer
+    assert.deepEqual([status, body.error?.code], [400, 'BAD_CONTAINER'])
+    sender.cut()
+    for (let i = 0; i < 5; i++) assert.equal((await fetch(`${gateway.http}/ping`)).status, 200)
+  })
+})
+
 describe('what cannot be carried', { timeout: 120_000 }, () => {
   const refused = async (
     id: string,
@@ -240,6 +294,8 @@ describe('what cannot be carried', { timeout: 120_000 }, () => {
     assert.equal((await ingest(gateway.http, 'NO', flv)).body.error?.code, 'BAD_BROADCAST_ID')
     const query = `?title=${'x'.repeat(catalogLimits.title + 1)}`
     assert.equal((await ingest(gateway.http, 'titled', flv, { query })).body.error?.code, 'BAD_CATALOG')
+    const twice = await ingest(gateway.http, 'titled', flv, { query: '?title=a&title=b' })
+    assert.equal(twice.body.error?.code, 'BAD_CATALOG')
     const foreign = { headers: { origin: 'https://elsewhere.example' } }
     const { status, body } = await ingest(gateway.http, 'foreign', flv, foreign)
     assert.deepEqual([status, body.error?.code], [errorKinds.FOREIGN_ORIGIN.status, 'FOREIGN_ORIGIN'])

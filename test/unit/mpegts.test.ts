@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { packetBytes } from '../../src/container/mpegts/demuxer.ts'
 import { FramelogError } from '../../src/errors.ts'
 import type { Frame } from '../../src/media/frame.ts'
+import { isAnnexBKeyframe, parameterSetsOf } from '../../src/media/h264.ts'
 import { concat, demuxWhole, fixture } from '../support/containers.ts'
 
 const whole = fixture('ffmpeg-h264-opus-b-frames.mpegts')
@@ -112,5 +113,27 @@ describe('a transport stream', () => {
     for (let i = 0; i < packets.length; i++)
       if (pidOf(packets[i] ?? other) === pidOf(packets[table] ?? other)) other[i * packetBytes + 30] = 0x55
     assert.equal(demuxWhole(other).frames.length, 0)
+  })
+})
+
+describe('keyframes of Annex B', () => {
+  const unit = (type: number, ...bytes: readonly number[]): Uint8Array =>
+    Uint8Array.of(0, 0, 0, 1, type, ...bytes)
+  const sps = unit(0x67, 0x42, 0xc0, 0x1e, 0xd9)
+  const pps = unit(0x68, 0xce, 0x3c, 0x80)
+  const slice = unit(0x41, 0x9a)
+
+  it('are where decoding may begin: behind any message that says so', () => {
+    assert.ok(isAnnexBKeyframe(unit(0x65, 0x88)))
+    assert.ok(!isAnnexBKeyframe(concat(sps, pps, slice)))
+    assert.ok(isAnnexBKeyframe(concat(sps, pps, unit(6, 6, 1, 0x84, 0x80), slice)))
+    assert.ok(isAnnexBKeyframe(concat(sps, pps, unit(6, 0, 2, 9, 9, 6, 1, 0x84, 0x80), slice)))
+    assert.ok(!isAnnexBKeyframe(concat(sps, pps, unit(6, 5, 3, 6, 6, 6, 0x80), slice)))
+    assert.ok(!isAnnexBKeyframe(concat(unit(6, 6, 1, 0x84, 0x80), slice)))
+  })
+
+  it('give the sets that others come without', () => {
+    assert.deepEqual(parameterSetsOf(concat(sps, pps, slice)), concat(sps, pps))
+    assert.equal(parameterSetsOf(concat(sps, slice)), undefined)
   })
 })

@@ -26,6 +26,7 @@ const goesOn = (id: number): number[] => [0xc0 | id]
 
 const read = (...pieces: readonly Uint8Array[]): RtmpMessage[] => {
   const reader = new ChunkReader()
+  reader.allowFrames()
   return pieces.flatMap(piece => reader.push(piece.slice()))
 }
 
@@ -112,6 +113,16 @@ describe('chunks of RTMP', () => {
   it('are refused where they lie, and past their limits', () => {
     assert.equal(refusal(Uint8Array.from(goesOn(4))), 'BAD_CONTAINER')
     assert.equal(refusal(Uint8Array.from(full(4, 0, 0xff_ffff, video))), 'FRAME_TOO_LARGE')
+    const command = Uint8Array.from(full(3, 0, chunkLimits.command + 1, messageTypes.command))
+    assert.equal(refusal(command), 'nothing')
+    assert.throws(() => new ChunkReader().push(command.slice()), { code: 'FRAME_TOO_LARGE' })
+    const tiny = encodeMessage(
+      2,
+      messageTypes.setChunkSize,
+      0,
+      Uint8Array.of(0, 0, 0, chunkLimits.chunk.least - 1),
+    )
+    assert.equal(refusal(tiny), 'BAD_CONTAINER')
     const noSize = encodeMessage(2, messageTypes.setChunkSize, 0, Uint8Array.of(0, 0, 0, 0))
     assert.equal(refusal(noSize), 'BAD_CONTAINER')
     const many = Array.from({ length: chunkLimits.streams + 1 }, (_, i) => [

@@ -7,6 +7,8 @@ import { quote } from '../../units.ts'
 export const ffmpegLimits = {
   /** Milliseconds that a look at what there is may take. */
   probe: 20_000,
+  /** Milliseconds without a byte after which what it reads counts as gone: a camera without power closes nothing. */
+  silence: 30_000,
   /** Bytes of what ffmpeg says that are kept: the end of it says why. */
   said: 4096,
 } as const
@@ -54,9 +56,21 @@ export async function* readByFfmpeg(
     child.once('close', code => resolve(code))
   })
   ended.catch(() => {})
+  let isSilent = false
   try {
-    yield* child.stdout as AsyncIterable<Uint8Array>
+    const chunks = (child.stdout as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+    for (;;) {
+      // Not while somebody is busy with what came.
+      const timer = setTimeout(() => {
+        isSilent = true
+        stop()
+      }, ffmpegLimits.silence)
+      const { value, done } = await chunks.next().finally(() => clearTimeout(timer))
+      if (done) break
+      yield value
+    }
     const code = await ended
+    if (isSilent) throw failed(from, `nothing has come for ${ffmpegLimits.silence / 1000} s`)
     if (code !== 0 && !signal.aborted) throw failed(from, said)
   } finally {
     signal.removeEventListener('abort', stop)

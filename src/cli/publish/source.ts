@@ -18,8 +18,10 @@ export type SourceItem =
 export interface Source {
   /** How it is called in what the command says. */
   readonly name: string
-  /** Whether it is made as it comes, and waits for nobody. */
+  /** Whether it may be gone for a while, and come back. */
   readonly isLive: boolean
+  /** Whether whoever sends it waits until it is taken. */
+  readonly waits: boolean
   /** Whether its frames are to be held until they are due: it comes faster than it plays. */
   readonly isPaced: boolean
   /** Whether it may be read again from its beginning. */
@@ -39,15 +41,17 @@ export async function openSource(from: string, transcode: boolean): Promise<Sour
   if (from === '-')
     return {
       name: 'the standard input',
-      isLive: false,
-      isPaced: false,
-      mayRepeat: false,
-      read: () => demuxed(process.stdin as AsyncIterable<Uint8Array>),
+      ...{ isLive: false, waits: true, isPaced: false, mayRepeat: false },
+      read: signal => {
+        signal.addEventListener('abort', () => process.stdin.destroy())
+        return demuxed(process.stdin as AsyncIterable<Uint8Array>)
+      },
     }
   if (address.test(from) || transcode)
     return {
       name: from,
       isLive: address.test(from),
+      waits: !address.test(from) || /^https?:/i.test(from),
       // What a web server has may be a file; a live one is no faster than it plays.
       isPaced: !address.test(from) || /^https?:/i.test(from),
       mayRepeat: true,
@@ -56,7 +60,7 @@ export async function openSource(from: string, transcode: boolean): Promise<Sour
   const isMovie = await beginsMovie(from)
   return {
     name: from,
-    isLive: false,
+    ...{ isLive: false, waits: true },
     isPaced: true,
     mayRepeat: true,
     // An MP4 that was made as a file has its index in one place, and its frames by that.

@@ -27,8 +27,8 @@ export type UplinkState = 'connecting' | 'live' | 'stalled' | 'reconnecting'
 export interface UplinkOptions {
   readonly url: URL
   readonly id: BroadcastId
-  /** Whether its source waits for nobody: then the oldest GOPs go where too much is kept, and nobody is held up. */
-  readonly isLive: boolean
+  /** Whether its source waits: of one that does not the oldest GOPs go where too much is kept. */
+  readonly waits: boolean
   readonly onState: (state: UplinkState, reason?: string) => void
 }
 
@@ -52,6 +52,7 @@ export class Uplink {
   #acknowledgedBytes = 0
   #dropped = 0
   #error: FramelogError | undefined
+  #isStopped = false
   #wake: (() => void) | undefined
   #retry: NodeJS.Timeout | undefined
 
@@ -98,13 +99,14 @@ export class Uplink {
    * @throws FramelogError why the broadcast cannot go on
    */
   async offer(frame: Frame): Promise<void> {
-    await this.#until(() => this.#next !== undefined)
+    await this.#until(() => this.#next !== undefined || this.#isStopped)
+    if (this.#isStopped) return
     const catalog = this.#catalog
     if (catalog === undefined || this.#next === undefined) throw new Error('a frame before its catalog')
     const { dropped } = this.#kept.add({ ...frame, sequence: this.#next++, catalog })
     this.#dropped += dropped
     this.#pump()
-    await this.#until(() => this.#isRoomy)
+    await this.#until(() => this.#isRoomy || this.#isStopped)
   }
 
   /** Waits until all is in the log, and ends the broadcast. @throws FramelogError LOG_OVERLOADED where that takes too long, and why it cannot go on */
@@ -123,6 +125,12 @@ export class Uplink {
     }
   }
 
+  /** Nobody waits for room any more: what was taken is still on its way. */
+  stop(): void {
+    this.#isStopped = true
+    this.#wake?.()
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#retry)
     await this.#link.close()
@@ -130,7 +138,7 @@ export class Uplink {
 
   get #isRoomy(): boolean {
     const { items, bytes } = uplinkLimits.unacknowledged
-    return this.#options.isLive || (this.#kept.length < items && this.#kept.bytes < bytes)
+    return !this.#options.waits || (this.#kept.length < items && this.#kept.bytes < bytes)
   }
 
   #hello(): MessageOf<'hello'> {

@@ -1,6 +1,7 @@
 /** From the bodies of FLV's tags, or of RTMP's messages, to tracks and samples. */
 import { OutOfBytes } from '../../core/bytes.ts'
 import { FramelogError } from '../../errors.ts'
+import { formatOfAac } from '../../media/aac.ts'
 import { micros } from '../../units.ts'
 import type { ContainerTrack } from '../announcer.ts'
 import { sameBytes } from '../decoder-config.ts'
@@ -125,8 +126,10 @@ export class FlvTracks {
 function trackOf(family: Family, config: Uint8Array | undefined): ContainerTrack {
   const description = config === undefined || config.byteLength === 0 ? {} : { description: config }
   switch (family) {
-    case 'aac':
-      return { kind: 'audio', family, sampleRate: 48_000, channels: 2, ...description }
+    case 'aac': {
+      const { sampleRate = 48_000, channels = 2 } = (config && formatOfAac(config)) ?? {}
+      return { kind: 'audio', family, sampleRate, channels, ...description }
+    }
     case 'opus':
       return { kind: 'audio', family, sampleRate: 48_000, channels: 2, ...description }
     case 'h264':

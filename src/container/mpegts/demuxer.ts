@@ -7,7 +7,7 @@ import { OutOfBytes } from '../../core/bytes.ts'
 import { FramelogError } from '../../errors.ts'
 import { type Micros, micros } from '../../units.ts'
 import { Chunks } from '../chunks.ts'
-import type { Demuxer, DemuxHandler } from '../demuxer.ts'
+import { type Demuxer, type DemuxHandler, demuxLimits } from '../demuxer.ts'
 import { LateTracks } from '../late-tracks.ts'
 import { fourCc } from '../mp4/boxes.ts'
 import { type PesPacket, PesReader } from './pes.ts'
@@ -164,6 +164,8 @@ export class MpegTsDemuxer implements Demuxer {
     for (const stream of this.#streams.values()) this.#packets(stream, stream.pes.flush())
     const carried = entries.filter(isCarried)
     if (carried.length === 0) this.#refuse(entries)
+    if (carried.length > demuxLimits.tracks)
+      bad(`The program has ${carried.length} streams; ${demuxLimits.tracks} is the limit`)
     this.#table = table
     this.#tracks.expect(carried.map(({ pid }) => pid))
     const before = this.#streams

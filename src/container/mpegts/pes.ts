@@ -11,6 +11,9 @@ export interface PesPacket {
   readonly data: Uint8Array
 }
 
+/** What a part costs, however little is in it. */
+const partBytes = 256
+
 /** Start code, stream id and length; flags, flags and the length of what is in the head. */
 const fixedHead = 6
 const flagsHead = 9
@@ -20,6 +23,8 @@ export class PesReader {
   readonly #onCut: () => void
   #parts: Uint8Array[] = []
   #length = 0
+  /** Bytes that the parts hold on to: each its packet. */
+  #held = 0
   /** Bytes that it will have; undefined where it says none, and ends where the next begins, or before its head is there. */
   #wanted: number | undefined
   #isOpen = false
@@ -41,7 +46,8 @@ export class PesReader {
     if (!this.#isOpen) return packets
     this.#parts.push(payload)
     this.#length += payload.byteLength
-    if (this.#length > demuxLimits.frame)
+    this.#held += Math.max(partBytes, payload.byteLength)
+    if (this.#length > demuxLimits.frame || this.#held > 2 * demuxLimits.frame)
       throw new FramelogError('FRAME_TOO_LARGE', `A PES packet has over ${demuxLimits.frame} bytes`)
     if (begins) this.#wanted = wantedOf(payload)
     if (this.#wanted !== undefined && this.#length >= this.#wanted) packets.push(...this.flush())
@@ -63,6 +69,7 @@ export class PesReader {
   drop(): void {
     this.#parts = []
     this.#length = 0
+    this.#held = 0
     this.#wanted = undefined
     this.#isOpen = false
   }

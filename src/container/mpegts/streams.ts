@@ -1,6 +1,6 @@
 /** From the payloads of elementary streams to samples: H.264 in Annex B, AAC in ADTS (ISO/IEC 13818-7), Opus. */
 import { configOfAdts, formatOfAac, lengthOfAdts, withoutAdts } from '../../media/aac.ts'
-import { isAnnexBKeyframe } from '../../media/h264.ts'
+import { isAnnexBKeyframe, parameterSetsOf } from '../../media/h264.ts'
 import { durationOfOpus } from '../../media/opus.ts'
 import { type Micros, micros } from '../../units.ts'
 import type { ContainerTrack } from '../announcer.ts'
@@ -28,6 +28,8 @@ export class H264Stream implements ElementaryStream {
   readonly #slot: number
   /** Whether what comes decodes: from a keyframe on. */
   #isWhole = false
+  /** Units that a keyframe came with last. */
+  #sets: Uint8Array | undefined
 
   constructor(tracks: LateTracks, slot: number) {
     this.#tracks = tracks
@@ -41,15 +43,30 @@ export class H264Stream implements ElementaryStream {
       this.broken()
       return
     }
-    const keyframe = isAnnexBKeyframe(data)
-    this.#isWhole ||= keyframe
-    if (!this.#isWhole) return
+    const isKeyframe = isAnnexBKeyframe(data)
+    const whole = isKeyframe ? this.#withSets(data) : data
+    this.#isWhole = whole !== undefined && (this.#isWhole || isKeyframe)
+    if (whole === undefined || !this.#isWhole) return
     this.#tracks.sample(this.#slot, {
       timestamp,
       ...(decodeTimestamp === undefined || decodeTimestamp === timestamp ? {} : { decodeTimestamp }),
-      keyframe,
-      data,
+      keyframe: isKeyframe,
+      data: whole,
     })
+  }
+
+  /** A keyframe with its parameter sets, which not every one comes with. @returns undefined where none have come yet */
+  #withSets(keyframe: Uint8Array): Uint8Array | undefined {
+    const own = parameterSetsOf(keyframe)
+    if (own !== undefined) {
+      this.#sets = own
+      return keyframe
+    }
+    if (this.#sets === undefined) return undefined
+    const whole = new Uint8Array(this.#sets.byteLength + keyframe.byteLength)
+    whole.set(this.#sets)
+    whole.set(keyframe, this.#sets.byteLength)
+    return whole
   }
 
   broken(): void {
@@ -86,8 +103,11 @@ export class AacStream implements ElementaryStream {
       }
       const length = lengthOfAdts(joined, at)
       if (length === 'short' || (length !== undefined && at + length > joined.byteLength)) break
-      if (length === undefined) at += 1
-      else {
+      if (length === undefined) {
+        // Nothing begins before the next byte of ones.
+        const next = joined.indexOf(0xff, at + 1)
+        at = next < 0 ? joined.byteLength : next
+      } else {
         this.#frame(joined.subarray(at, at + length))
         at += length
       }

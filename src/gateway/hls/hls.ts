@@ -27,7 +27,9 @@ export const hlsLimits = {
   /** Segments of a recording's playlist at most: where it is long, they are. */
   recorded: 500,
   /** Bytes of one run of frames. */
-  run: 256 * 1024 * 1024,
+  run: 128 * 1024 * 1024,
+  /** Runs that are made at a time. */
+  making: 16,
 } as const
 
 /** What is added to media times, microseconds: they may begin below 0, and a fragment's may not. */
@@ -53,6 +55,7 @@ export class Hls {
   /** The one that was asked for last is the last. */
   readonly #kept = new Map<string, { readonly bytes: Promise<Uint8Array>; size: number }>()
   #keptBytes = 0
+  #making = 0
 
   constructor(relay: Relay, clock: Clock) {
     this.#relay = relay
@@ -181,7 +184,13 @@ export class Hls {
       this.#kept.set(key, known)
       return known.bytes
     }
-    const made = { bytes: make(), size: 0 }
+    if (this.#making >= hlsLimits.making)
+      return Promise.reject(new FramelogError('TOO_MANY', `${this.#making} segments are being made`))
+    this.#making += 1
+    const bytes = make().finally(() => {
+      this.#making -= 1
+    })
+    const made = { bytes, size: 0 }
     this.#kept.set(key, made)
     made.bytes.then(
       ({ byteLength }) => {

@@ -27,8 +27,10 @@ export const chunkLimits = {
   streams: 64,
   /** Bytes of messages that are not whole, of one connection. */
   waiting: 2 * demuxLimits.frame,
-  /** Bytes of a chunk, as a peer may set it. */
-  chunk: 16 * 1024 * 1024,
+  /** Bytes of a chunk, as a peer may set it: what is smaller costs more to hold than it holds. */
+  chunk: { least: 128, most: 16 * 1024 * 1024 },
+  /** Bytes of a message before anything is published. */
+  command: 64 * 1024,
 } as const
 
 export interface RtmpMessage {
@@ -67,7 +69,13 @@ export class ChunkReader {
   readonly #streams = new Map<number, ChunkStream>()
   #state: State = { kind: 'head' }
   #chunkSize = defaultChunk
+  #mostBytes: number = chunkLimits.command
   #waiting = 0
+
+  /** Takes messages as large as a frame from now on. */
+  allowFrames(): void {
+    this.#mostBytes = demuxLimits.frame
+  }
 
   /**
    * @param bytes owned by the reader from here on
@@ -126,10 +134,10 @@ export class ChunkReader {
       if (format === 0) stream.delta = 0
     } else if (!isContinued) stream.time = (stream.time + stream.delta) | 0
     this.#chunks.skip(head + (isExtended ? 4 : 0))
-    if (stream.length > demuxLimits.frame)
+    if (stream.length > this.#mostBytes)
       throw new FramelogError(
         'FRAME_TOO_LARGE',
-        `A message has ${stream.length} bytes; ${demuxLimits.frame} is the limit`,
+        `A message has ${stream.length} bytes; ${this.#mostBytes} is the limit`,
       )
     const size = Math.min(this.#chunkSize, stream.length - stream.filled)
     this.#state = { kind: 'data', id, size }
@@ -169,7 +177,7 @@ export class ChunkReader {
 
   #setChunkSize(data: Uint8Array): void {
     const size = numberOf(data) & 0x7fff_ffff
-    if (size < 1 || size > chunkLimits.chunk) bad(`Chunks of ${size} bytes`)
+    if (size < chunkLimits.chunk.least || size > chunkLimits.chunk.most) bad(`Chunks of ${size} bytes`)
     this.#chunkSize = size
   }
 
@@ -189,23 +197,33 @@ export class ChunkReader {
 export const numberOf = (data: Uint8Array): number =>
   (data[0] ?? 0) * 0x100_0000 + (((data[1] ?? 0) << 16) | ((data[2] ?? 0) << 8) | (data[3] ?? 0))
 
-/** Bytes of a chunk that we send: no message of ours is larger. */
+/** Bytes of a chunk that we send, once the other side was told. */
 export const ownChunk = 4096
 
-/** One message in one chunk with a whole head. @param data of at most 128 bytes before our chunk size was told, then `ownChunk` */
+/**
+ * One message in chunks, the first with a whole head.
+ * @param chunk bytes of each: the default until the other side was told of another
+ */
 export function encodeMessage(
   chunkStream: number,
   type: number,
   streamId: number,
   data: Uint8Array,
+  chunk: number = defaultChunk,
 ): Uint8Array {
-  const bytes = new Uint8Array(12 + data.byteLength)
+  const { byteLength: size } = data
+  const more = Math.max(0, Math.ceil(size / chunk) - 1)
+  const bytes = new Uint8Array(12 + size + more)
   bytes[0] = chunkStream
-  bytes[4] = data.byteLength >> 16
-  bytes[5] = data.byteLength >> 8
-  bytes[6] = data.byteLength
+  bytes[4] = size >> 16
+  bytes[5] = size >> 8
+  bytes[6] = size
   bytes[7] = type
   bytes[8] = streamId
-  bytes.set(data, 12)
+  for (let i = 0; i <= more; i++) {
+    const at = 12 + i * (chunk + 1)
+    if (i > 0) bytes[at - 1] = 0xc0 | chunkStream
+    bytes.set(data.subarray(i * chunk, (i + 1) * chunk), at)
+  }
   return bytes
 }

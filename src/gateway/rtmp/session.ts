@@ -31,6 +31,8 @@ export const rtmpLimits = {
   silence: 60_000,
   /** Milliseconds for which what a refused publisher still sends is thrown away, so that it reads why. */
   linger: 1000,
+  /** Bytes of answers that a peer may leave unread. */
+  unread: 64 * 1024,
   /** Bytes after which the other side is told that they came, where it names no number. */
   window: 2_500_000,
 } as const
@@ -68,6 +70,8 @@ export class RtmpSession {
   #received = 0
   #acknowledged = 0
   #window: number = rtmpLimits.window
+  /** Bytes of our chunks, as the other side knows them; undefined for the default. */
+  #chunk: number | undefined
   #cancel: () => void = () => {}
   /** Messages of one push that wait for room. */
   #messages: RtmpMessage[] = []
@@ -104,6 +108,10 @@ export class RtmpSession {
     if (this.#state.kind === 'closed') return
     this.#received += bytes.byteLength
     if (this.#tracks !== undefined) this.#expect(rtmpLimits.silence)
+    if (this.#socket.writableLength > rtmpLimits.unread) {
+      this.#socket.destroy()
+      return
+    }
     try {
       if (this.#state.kind === 'messages') this.#take(bytes)
       else this.#greet(bytes)
@@ -150,16 +158,15 @@ export class RtmpSession {
     this.#isBusy = true
     this.#cancel()
     this.#socket.pause()
-    wait.then(
-      () => {
+    wait
+      .then(() => {
         this.#isBusy = false
         if (this.#state.kind === 'closed') return
         this.#expect(rtmpLimits.silence)
         this.#socket.resume()
         this.#work()
-      },
-      (error: unknown) => this.fail(error),
-    )
+      })
+      .catch((error: unknown) => this.fail(error))
   }
 
   #message({ type, time, data }: RtmpMessage): void {
@@ -204,7 +211,8 @@ export class RtmpSession {
       if (!(cause instanceof OutOfBytes || cause instanceof TypeError)) throw cause
       throw new FramelogError('BAD_CONTAINER', 'A command is damaged', { cause })
     }
-    const [name, transaction = 0, , argument] = values
+    const [name, number, , argument] = values
+    const transaction = typeof number === 'number' ? number : 0
     switch (name) {
       case 'connect':
         this.#control(messageTypes.windowSize, rtmpLimits.window)
@@ -217,6 +225,7 @@ export class RtmpSession {
           ),
         )
         this.#control(messageTypes.setChunkSize, ownChunk)
+        this.#chunk = ownChunk
         this.#answer('_result', transaction, connected, success)
         return
       case 'createStream':
@@ -246,6 +255,7 @@ export class RtmpSession {
     ingest.onFailed = error => this.fail(error)
     this.#log = this.#context.log.child({ broadcast: id, role: 'rtmp' })
     this.#ingest = ingest
+    this.#reader.allowFrames()
     this.#tracks = new FlvTracks(ingest)
     this.#expect(rtmpLimits.silence)
     this.#status('status', 'NetStream.Publish.Start', `${id} may be sent`)
@@ -290,13 +300,17 @@ export class RtmpSession {
   }
 
   #answer(...values: readonly Amf[]): void {
-    this.#socket.write(encodeMessage(streams.command, messageTypes.command, 0, encodeAmf0(values)))
+    this.#socket.write(
+      encodeMessage(streams.command, messageTypes.command, 0, encodeAmf0(values), this.#chunk),
+    )
   }
 
   #status(level: string, code: string, description: string): void {
     if (!this.#socket.writable) return
     const values = ['onStatus', 0, null, { level, code, description: description.slice(0, 512) }]
-    this.#socket.write(encodeMessage(streams.status, messageTypes.command, messageStream, encodeAmf0(values)))
+    this.#socket.write(
+      encodeMessage(streams.status, messageTypes.command, messageStream, encodeAmf0(values), this.#chunk),
+    )
   }
 
   #control(type: number, value: number): void {
