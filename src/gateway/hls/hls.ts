@@ -107,12 +107,8 @@ export class Hls {
 
   async #master(id: BroadcastId): Promise<string> {
     const live = await this.#segmentsOf(id)
-    // Whoever asks before the first keyframe waits for it.
-    let { segments } = await live.segments()
-    if (segments.length === 0) {
-      await live.until(0, undefined)
-      segments = (await live.segments()).segments
-    }
+    await live.begun()
+    const { segments } = await live.segments()
     const newest = segments.at(-1)
     if (newest === undefined) throw new FramelogError('BROADCAST_NOT_LIVE', `Nothing of ${id} is on`)
     const tracks = tracksOf(await keyframeOf(live.recording, newest.first), format)
@@ -128,6 +124,7 @@ export class Hls {
   async #livePlaylist(id: BroadcastId, query: Record<string, string>): Promise<string> {
     const live = await this.#segmentsOf(id)
     const { _HLS_msn: msn, _HLS_part: part } = query
+    await live.begun()
     if (msn !== undefined)
       await live.until(wholeNumber(msn), part === undefined ? undefined : wholeNumber(part))
     const { segments, isOver } = await live.segments()

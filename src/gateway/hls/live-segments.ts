@@ -45,6 +45,16 @@ export class LiveSegments {
   }
 
   /**
+   * Resolves when a first segment is whole: players refuse a playlist without one.
+   * @throws FramelogError as `until` does
+   */
+  async begun(): Promise<void> {
+    await this.segments()
+    const first = this.#segmenter.segments[0]
+    await this.#wait(() => this.#segmenter.segments[0]?.end !== undefined, first?.slot ?? 0)
+  }
+
+  /**
    * Resolves when a segment, or a part of it, is there, or the broadcast is over.
    * @throws FramelogError TOO_MANY, BAD_POSITION where it is too far ahead, LOG_OVERLOADED where it does not come in time
    */
@@ -53,18 +63,19 @@ export class LiveSegments {
     const last = this.#segmenter.segments.at(-1)?.slot ?? slot
     if (slot > last + 2)
       throw new FramelogError('BAD_POSITION', `Segment ${slot} is too far ahead of ${last}`)
-    const isThere = (): boolean => {
-      const { segments } = this.#segmenter
-      const newest = segments.at(-1)
-      if (this.#isOver || this.#error !== undefined) return true
+    await this.#wait(() => {
+      const newest = this.#segmenter.segments.at(-1)
       if (newest === undefined || newest.slot < slot) return false
       if (newest.slot > slot) return true
       return newest.end !== undefined || (part !== undefined && newest.parts.length > part)
-    }
+    }, slot)
+  }
+
+  async #wait(isThere: () => boolean, slot: number): Promise<void> {
     if (this.#waiting.length >= liveSegmentLimits.waiting)
       throw new FramelogError('TOO_MANY', `${this.#waiting.length} requests wait for segments`)
     const late = this.#clock.monotonic() + liveSegmentLimits.block
-    while (!isThere()) {
+    while (!isThere() && !this.#isOver && this.#error === undefined) {
       const wait = late - this.#clock.monotonic()
       if (wait <= 0) throw new FramelogError('LOG_OVERLOADED', `Segment ${slot} has not come in time`)
       const { promise, resolve } = Promise.withResolvers<void>()
