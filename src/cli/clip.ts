@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { backOff } from '../core/back-off.ts'
-import { type ErrorCode, errorKinds, FramelogError } from '../errors.ts'
+import { FramelogError } from '../errors.ts'
 import { broadcastId, quote } from '../units.ts'
 import { gatewayUrl } from './options.ts'
 import { Progress } from './progress.ts'
-import { unreachable } from './unreachable.ts'
+import { toldByGateway, unreachable } from './unreachable.ts'
 import { standardOutput } from './watch/container.ts'
 import { openFile, openStream, ReaderGone } from './watch/destination.ts'
 import { size } from './watch/report.ts'
@@ -157,7 +157,5 @@ async function problemOf(response: Response): Promise<FramelogError> {
   const parsed = v.safeParse(problem, await response.json().catch(() => undefined))
   if (!parsed.success)
     return new FramelogError('GATEWAY_UNREACHABLE', `What answers is no gateway (HTTP ${response.status})`)
-  const { code, message } = parsed.output.error
-  if (Object.hasOwn(errorKinds, code)) return new FramelogError(code as ErrorCode, message)
-  return new FramelogError('GATEWAY_UNREACHABLE', `${message} (${code})`)
+  return toldByGateway(parsed.output.error)
 }

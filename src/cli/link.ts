@@ -5,7 +5,7 @@
  */
 import { WebSocket } from 'ws'
 import { Route } from '../core/route.ts'
-import { type ErrorCode, errorKinds, FramelogError, toFramelogError } from '../errors.ts'
+import { FramelogError, toFramelogError } from '../errors.ts'
 import type { BroadcastId } from '../units.ts'
 import {
   decodeBundle,
@@ -18,7 +18,7 @@ import {
   messageLimits,
   subprotocol,
 } from '../wire/message.ts'
-import { unreachable } from './unreachable.ts'
+import { toldByGateway, unreachable } from './unreachable.ts'
 
 export const linkLimits = {
   /** Milliseconds from a new socket to the gateway's welcome. */
@@ -172,7 +172,7 @@ export class Link {
         this.#welcome(socket, message)
         return
       case 'error':
-        this.#problem = problemOf(message)
+        this.#problem = toldByGateway(message)
         if (!message.retryable) this.#fail(this.#problem)
         return
       case 'gateways':
@@ -258,9 +258,4 @@ export class Link {
     this.#state = state
     return left
   }
-}
-
-function problemOf({ code, message }: MessageOf<'error'>): FramelogError {
-  if (Object.hasOwn(errorKinds, code)) return new FramelogError(code as ErrorCode, message)
-  return new FramelogError('GATEWAY_UNREACHABLE', `${message} (${code})`)
 }

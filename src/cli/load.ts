@@ -11,6 +11,7 @@ import { Tally } from './load/tally.ts'
 import { type Cost, Target } from './load/target.ts'
 import { VirtualViewer } from './load/viewer.ts'
 import { Progress } from './progress.ts'
+import { stopSignals } from './signals.ts'
 
 /** Of what a broadcast gives, how much a slow viewer takes. */
 const slowShare = 0.1
@@ -28,18 +29,16 @@ export async function load(names: readonly string[], flags: LoadFlags): Promise<
   const run = new Load(options, clip)
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
-  for (const signal of signals) process.once(signal, onSignal)
+  for (const signal of stopSignals) process.once(signal, onSignal)
   try {
     const report = await run.run(stop.signal)
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : words(report, clip))
     const isWhole = report.lost === 0 && Object.keys(report.ends).length === 0
     if (!isWhole || (report.viewers > 0 && report.delivered === 0)) process.exitCode = 1
   } finally {
-    for (const signal of signals) process.off(signal, onSignal)
+    for (const signal of stopSignals) process.off(signal, onSignal)
   }
 }
-
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 class Load {
   readonly #options: LoadOptions

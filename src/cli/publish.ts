@@ -2,12 +2,14 @@
 import { FramelogError } from '../errors.ts'
 import { catalogLimits } from '../media/catalog.ts'
 import type { Frame } from '../media/frame.ts'
+import { usualPictureDuration } from '../media/picture.ts'
 import { broadcastId, type Micros, micros, quote } from '../units.ts'
 import { gatewayUrl } from './options.ts'
 import { Progress } from './progress.ts'
 import { Pace } from './publish/pace.ts'
 import { openSource, type Source } from './publish/source.ts'
 import { Uplink, type UplinkState } from './publish/uplink.ts'
+import { onStopSignal } from './signals.ts'
 
 export interface PublishFlags {
   readonly url: string
@@ -40,7 +42,10 @@ export async function publish(name: string, from: string, flags: PublishFlags): 
   })
   const timeline = new Timeline()
   const stop = new AbortController()
-  const unhook = stopOnSignal(stop, report)
+  const unhook = onStopSignal(() => {
+    report.note('Ending the broadcast; a second signal ends it at once.')
+    stop.abort()
+  })
   const pace = source.isPaced && rate !== undefined ? new Pace(rate) : undefined
 
   const send = async (): Promise<void> => {
@@ -139,11 +144,13 @@ class Timeline {
   }
 
   place(frame: Frame): Frame {
-    const { timestamp, decodeTimestamp, duration = usualDuration } = frame
+    const { timestamp, decodeTimestamp, duration = usualPictureDuration } = frame
     const now = performance.now()
     // The first frame of pictures out of order is decoded before it is presented.
     this.#shift ??=
-      this.#end + Math.max(0, (now - this.#endedAt) * 1000 - usualDuration) - (decodeTimestamp ?? timestamp)
+      this.#end +
+      Math.max(0, (now - this.#endedAt) * 1000 - usualPictureDuration) -
+      (decodeTimestamp ?? timestamp)
     const shift = this.#shift
     this.#frames += 1
     this.#end = Math.max(this.#end, timestamp + shift + duration)
@@ -155,9 +162,6 @@ class Timeline {
     }
   }
 }
-
-/** Of a frame that does not say how long it lasts, microseconds. */
-const usualDuration = 33_333
 
 /** @returns undefined for as fast as the log takes it. @throws FramelogError BAD_OPTION */
 function rateOf(text: string): number | undefined {
@@ -179,20 +183,4 @@ function figuresOf(uplink: Uplink, timeline: Timeline): string {
   const lost = dropped > 0 ? `, ${dropped} lost` : ''
   const waits = waiting > 0 ? `, ${waiting} on their way` : ''
   return `${(timeline.end / 1e6).toFixed(1)} s, ${frames} frames, ${(bytes / 1e6).toFixed(1)} MB in the log${waits}${lost}`
-}
-
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-/** The first signal ends the broadcast, the second kills. */
-function stopOnSignal(stop: AbortController, report: Progress): () => void {
-  const unhook = (): void => {
-    for (const signal of signals) process.off(signal, onSignal)
-  }
-  const onSignal = (): void => {
-    unhook()
-    report.note('Ending the broadcast; a second signal ends it at once.')
-    stop.abort()
-  }
-  for (const signal of signals) process.on(signal, onSignal)
-  return unhook
 }

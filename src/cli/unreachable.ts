@@ -1,5 +1,5 @@
 /** Why a gateway cannot be asked, in words. */
-import { FramelogError } from '../errors.ts'
+import { type ErrorCode, errorKinds, FramelogError } from '../errors.ts'
 
 /** @param cause what `fetch` or a socket gave; what it wraps counts too */
 export function unreachable(origin: string, cause: unknown): FramelogError {
@@ -16,3 +16,9 @@ const codeOf = (error: unknown): string | undefined => {
   const code = (error as { code?: unknown } | undefined)?.code
   return typeof code === 'string' ? code : undefined
 }
+
+/** What a gateway says is wrong; it may know codes that this version does not. */
+export const toldByGateway = ({ code, message }: { code: string; message: string }): FramelogError =>
+  Object.hasOwn(errorKinds, code)
+    ? new FramelogError(code as ErrorCode, message)
+    : new FramelogError('GATEWAY_UNREACHABLE', `${message} (${code})`)

@@ -4,6 +4,7 @@ import { parsePosition } from '../relay/position.ts'
 import { broadcastId, type Millis, micros } from '../units.ts'
 import { gatewayUrl, spanOption } from './options.ts'
 import { Progress } from './progress.ts'
+import { onStopSignal } from './signals.ts'
 import { containerOf, standardOutput } from './watch/container.ts'
 import { openFile, openNextFile, openStream, ReaderGone } from './watch/destination.ts'
 import { Feed, type FeedState } from './watch/feed.ts'
@@ -99,17 +100,10 @@ const tellState: Readonly<Record<FeedState, string>> = {
   ended: 'is over',
 }
 
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
 /** The first signal finishes the file, the second kills. */
 function stopOnSignal(feed: Feed, report: Progress, isStream: boolean): () => void {
   let timer: NodeJS.Timeout | undefined
-  const unhook = (): void => {
-    clearTimeout(timer)
-    for (const signal of signals) process.off(signal, stop)
-  }
-  const stop = (): void => {
-    unhook()
+  const unhook = onStopSignal(() => {
     report.note('Finishing; a second signal ends it at once.')
     feed.close()
     if (!isStream) return
@@ -117,9 +111,11 @@ function stopOnSignal(feed: Feed, report: Progress, isStream: boolean): () => vo
       report.note(`The reader of the output has not taken the rest within ${watchLimits.finish / 1000} s.`)
       process.exit(1)
     }, watchLimits.finish)
+  })
+  return () => {
+    clearTimeout(timer)
+    unhook()
   }
-  for (const signal of signals) process.on(signal, stop)
-  return unhook
 }
 
 async function failureOf(work: Promise<unknown>): Promise<unknown> {

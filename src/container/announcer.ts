@@ -14,7 +14,7 @@ import type { AudioTrack, VideoTrack } from '../media/catalog.ts'
 import { DecodeTimes } from '../media/decode-times.ts'
 import { formatOfAnnexB, formatOfAvcC, formatOfLengths, isAnnexB } from '../media/h264.ts'
 import { channelsOfOpusHead, durationOfOpus } from '../media/opus.ts'
-import type { PictureFormat } from '../media/picture.ts'
+import { type PictureFormat, usualPictureDuration } from '../media/picture.ts'
 import { formatOfVp8 } from '../media/vp8.ts'
 import { formatOfVp9 } from '../media/vp9.ts'
 import { type Micros, micros, trackName } from '../units.ts'
@@ -160,7 +160,7 @@ export class Announcer {
     const { timestamp, keyframe, data } = sample
     const duration = sample.duration ?? durationOf(lane.from, data)
     const decodeTimestamp =
-      sample.decodeTimestamp ?? lane.decodeTimes?.next(timestamp, duration ?? usualDuration)
+      sample.decodeTimestamp ?? lane.decodeTimes?.next(timestamp, duration ?? usualPictureDuration)
     this.#handler.onFrame({
       track: lane.name,
       timestamp,
@@ -171,9 +171,6 @@ export class Announcer {
     })
   }
 }
-
-/** Of a frame of pictures where nothing says more, microseconds. */
-const usualDuration = 33_333
 
 /** How long a frame of sound plays, as it says itself. */
 export function durationOf(track: ContainerTrack, data: Uint8Array): Micros | undefined {

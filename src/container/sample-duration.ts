@@ -2,13 +2,11 @@
 import { durationOfAac } from '../media/aac.ts'
 import type { AudioTrack, VideoTrack } from '../media/catalog.ts'
 import { durationOfOpus } from '../media/opus.ts'
-
-/** Of a picture, microseconds, where nothing names a rate. */
-const usual = 33_333
+import { usualPictureDuration } from '../media/picture.ts'
 
 /** @param data of the frame, borrowed. @returns microseconds, above 0 */
 export function durationOfSample(track: VideoTrack | AudioTrack, data: Uint8Array): number {
   if (track.kind === 'video')
-    return track.frameRate === undefined ? usual : Math.round(1_000_000 / track.frameRate)
+    return track.frameRate === undefined ? usualPictureDuration : Math.round(1_000_000 / track.frameRate)
   return track.codec === 'opus' ? (durationOfOpus(data) ?? 20_000) : durationOfAac(track.sampleRate)
 }

@@ -129,3 +129,14 @@ export class ByteWriter {
     return this.#bytes
   }
 }
+
+/** Parts one after the other. @returns owned bytes */
+export function joinBytes(parts: readonly (Uint8Array | readonly number[])[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    joined.set(part, at)
+    at += part.length
+  }
+  return joined
+}

@@ -5,3 +5,6 @@ export interface PictureFormat {
   readonly width: number
   readonly height: number
 }
+
+/** How long a picture lasts where nothing says it, microseconds: 30 in a second. */
+export const usualPictureDuration = 33_333

@@ -4,8 +4,8 @@
  * on. Nothing but the log says where they begin and end: an offset names each.
  */
 import { type Catalog, mainTrack } from '../media/catalog.ts'
+import { usualPictureDuration } from '../media/picture.ts'
 import type { Millis, Offset } from '../units.ts'
-import type { EntryPoint } from './entry-point.ts'
 import type { RecordedFrame } from './recording.ts'
 
 export const segmentLimits = {
@@ -32,7 +32,6 @@ export interface Segment {
   readonly time: Millis
   readonly session: string
   readonly catalog: Catalog
-  readonly entry: EntryPoint
   readonly parts: readonly SegmentPart[]
   /** Undefined while more of it may come. */
   readonly end: Offset | undefined
@@ -47,7 +46,6 @@ interface OpenSegment {
   readonly time: Millis
   readonly session: string
   readonly catalog: Catalog
-  readonly entry: EntryPoint
   readonly parts: SegmentPart[]
   /** Of the keyframe. */
   readonly begin: number
@@ -115,7 +113,7 @@ export class Segmenter {
       this.#part = { number, first: one.offset, begin: at, isKey: one.opensGop }
       isClosed = true
     }
-    this.#behind = at + (one.frame.duration ?? usual)
+    this.#behind = at + (one.frame.duration ?? usualPictureDuration)
     return isClosed
   }
 
@@ -137,16 +135,16 @@ export class Segmenter {
   }
 
   #begin(one: RecordedFrame, at: number): void {
-    const { offset, time, session, catalog, entry, frame } = one
+    const { offset, time, session, catalog, frame } = one
     // Two in one slot: a session that took over. The later one has the next number.
     const slot = Math.max(slotOf(time), (this.#segments.at(-1)?.slot ?? -1) + 1)
     this.#segments.push({
-      ...{ slot, first: offset, time, session, catalog, entry, parts: [], begin: at },
+      ...{ slot, first: offset, time, session, catalog, parts: [], begin: at },
       ...{ end: undefined, duration: 0, bytes: frame.data.byteLength },
     })
     if (this.#segments.length > this.#most) this.#segments.shift()
     this.#part = { number: 0, first: offset, begin: at, isKey: true }
-    this.#behind = at + (frame.duration ?? usual)
+    this.#behind = at + (frame.duration ?? usualPictureDuration)
   }
 
   #closePart(open: OpenSegment, end: Offset, at: number): void {
@@ -158,6 +156,3 @@ export class Segmenter {
     open.duration += duration
   }
 }
-
-/** Of a frame that does not say how long it lasts, microseconds. */
-const usual = 33_333

@@ -16,7 +16,7 @@ import { enhancedVideo, flvHeader } from '../support/flv-writer.ts'
 import { vp8Frame } from '../support/frames.ts'
 import { type RunningGateway, startGateway } from '../support/gateway.ts'
 import { ingest, Sender } from '../support/ingest.ts'
-import { complaints, type Packet, probe } from '../support/media.ts'
+import { complaints, near, probe, sameTimes } from '../support/media.ts'
 
 const run = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'framelog-ingest-'))
@@ -102,19 +102,6 @@ describe('what ffmpeg sends comes out as it went in', { timeout: 300_000 }, () =
     })
   }
 })
-
-/** To a millisecond, which is what Matroska and FLV count in; each side may round. */
-const near = (got: number, sent: number, message: string): void =>
-  assert.ok(Math.abs(got - sent) < 0.0021, `${message}: ${got}, not ${sent}`)
-
-function sameTimes(kind: string, sent: readonly Packet[], got: readonly Packet[]): void {
-  assert.equal(got.length, sent.length, `${kind} frames`)
-  const [begin, began] = [Math.min(...sent.map(({ pts }) => pts)), Math.min(...got.map(({ pts }) => pts))]
-  sent.forEach(({ pts, keyframe }, i) => {
-    near((got[i]?.pts ?? 0) - began, pts - begin, `${kind} ${i}`)
-    assert.equal(got[i]?.keyframe, keyframe, `${kind} ${i} as a keyframe`)
-  })
-}
 
 const states = async (id: string): Promise<{ state: string; title?: string }> =>
   (await (await fetch(`${gateway.http}/api/v1/broadcasts/${id}`)).json()) as { state: string; title?: string }

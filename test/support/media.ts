@@ -1,4 +1,5 @@
 /** Real streams from ffmpeg as frames to publish, and what ffprobe says of a file. */
+import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -235,4 +236,18 @@ export async function complaints(path: string): Promise<string> {
     '-',
   ])
   return stderr
+}
+
+/** Times in seconds, to a millisecond, which is what Matroska and FLV count in; each side may round. */
+export const near = (got: number, sent: number, message: string): void =>
+  assert.ok(Math.abs(got - sent) < 0.0021, `${message}: ${got}, not ${sent}`)
+
+/** As many frames, at the same times from the earliest on, with the same keyframes. */
+export function sameTimes(kind: string, sent: readonly Packet[], got: readonly Packet[]): void {
+  assert.equal(got.length, sent.length, `${kind} frames`)
+  const [begin, began] = [Math.min(...sent.map(({ pts }) => pts)), Math.min(...got.map(({ pts }) => pts))]
+  sent.forEach(({ pts, keyframe }, i) => {
+    near((got[i]?.pts ?? 0) - began, pts - begin, `${kind} ${i}`)
+    assert.equal(got[i]?.keyframe, keyframe, `${kind} ${i} as a keyframe`)
+  })
 }

@@ -2,7 +2,7 @@
  * MP4 in fragments, with an index in front (ISO/IEC 14496-12): ftyp, moov, sidx, and for each part a moof with a run for each track,
  * and an mdat. An edit list says where the presentation begins. Ticks are microseconds.
  */
-import { ByteWriter } from '../../core/bytes.ts'
+import { ByteWriter, joinBytes } from '../../core/bytes.ts'
 import { parseCodec } from '../../media/codec.ts'
 import { movieHeaderOf } from '../mp4/movie-header.ts'
 import type { ClipFormat, ClipFrame, ClipPlan } from './clip.ts'
@@ -22,10 +22,7 @@ export const mp4Clip: ClipFormat = {
   // Their number has 16.
   parts: 60_000,
   isExact: true,
-  header(plan) {
-    const [movie, places] = [movieHeaderOf(plan.tracks, plan), index(plan)]
-    return new ByteWriter(movie.byteLength + places.byteLength).bytes(movie).bytes(places).finish()
-  },
+  header: plan => joinBytes([movieHeaderOf(plan.tracks, plan), index(plan)]),
   sizeOf: frames => moofSize(runsOf(frames)) + sizes.box + bytesOf(frames),
   part(frames, number) {
     const runs = runsOf(frames)

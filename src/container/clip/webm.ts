@@ -2,6 +2,7 @@
  * WebM with its duration and index in front (RFC 9559): EBML header, Segment of known size, Info, Tracks, Cues, and a Cluster for each
  * part. Ticks are milliseconds, as players expect.
  */
+import { joinBytes } from '../../core/bytes.ts'
 import { parseCodec } from '../../media/codec.ts'
 import { ids } from '../webm/ebml.ts'
 import {
@@ -9,7 +10,6 @@ import {
   ebmlHeader,
   element,
   float,
-  join,
   type Part,
   text,
   trackEntry,
@@ -36,7 +36,7 @@ export const webmClip: ClipFormat = {
   },
   part(frames, _index, origin) {
     const { parts } = clusterOf(frames, origin)
-    return join(parts)
+    return joinBytes(parts)
   },
 }
 
@@ -78,7 +78,7 @@ function header(plan: ClipPlan): Uint8Array {
   // Where a cluster lies depends on the size of the cues, and that on nothing: their fields are as long as can be.
   const cues = cuesOf(parts, origin, before)
   const segment = [...bytesOfId(ids.segment), ...longVint(before + cues.byteLength + clusters)]
-  return join([ebmlHeader(), segment, info, entries, cues])
+  return joinBytes([ebmlHeader(), segment, info, entries, cues])
 }
 
 /** Time and place of each part that begins with a keyframe. @param before bytes of the Segment's data before the cues */
@@ -90,7 +90,7 @@ function cuesOf(parts: readonly ClipPart[], origin: number, before: number): Uin
     if (isKey) points.push(cuePoint(ticks(start, origin), position))
     position += size
   }
-  return join([[...bytesOfId(ids.cues), ...longVint(keyed * cueBytes)], ...points])
+  return joinBytes([[...bytesOfId(ids.cues), ...longVint(keyed * cueBytes)], ...points])
 }
 
 const fixed = (id: number, value: number): number[] => [

@@ -1,4 +1,5 @@
 /** The initialization segment of tracks: ftyp and moov (ISO/IEC 14496-12), with no samples of its own. */
+import { joinBytes } from '../../core/bytes.ts'
 import type { AudioTrack, VideoTrack } from '../../media/catalog.ts'
 import { parseCodec } from '../../media/codec.ts'
 import type { DecoderConfig } from '../decoder-config.ts'
@@ -39,7 +40,7 @@ export function movieHeaderOf(
     ...tracks.map((track, i) => trak(track, i + 1, presented)),
     box('mvex', ...mehd, ...tracks.map((_, i) => full('trex', 0, 0, u32(i + 1, 1, 0, 0, 0)))),
   )
-  return join([ftyp, moov])
+  return joinBytes([ftyp, moov])
 }
 
 const mvhd = (tracks: number, duration: number): Part =>
@@ -190,7 +191,7 @@ const matrix: Part = u32(0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000)
 
 const box = (type: string, ...content: readonly Part[]): Uint8Array<ArrayBuffer> => {
   const size = content.reduce((sum, part) => sum + part.length, 8)
-  return join([u32(size), ascii(type), ...content])
+  return joinBytes([u32(size), ascii(type), ...content])
 }
 
 const full = (type: string, version: number, flags: number, ...content: readonly Part[]): Uint8Array =>
@@ -213,14 +214,4 @@ const u64 = (value: number): number[] => u32(Math.floor(value / 0x1_0000_0000), 
 
 function u16(...values: readonly number[]): number[] {
   return values.flatMap(value => [(value >>> 8) & 255, value & 255])
-}
-
-function join(parts: readonly Part[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    joined.set(part, at)
-    at += part.length
-  }
-  return joined
 }

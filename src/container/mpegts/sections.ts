@@ -2,7 +2,7 @@
  * Tables of a transport stream (ISO/IEC 13818-1, section 2.4.4): which program there is, and what its streams are.
  * A table comes in a section, which may lie in several packets, and is closed by a CRC.
  */
-import { ByteReader } from '../../core/bytes.ts'
+import { ByteReader, joinBytes } from '../../core/bytes.ts'
 
 export const tableIds = { programs: 0, program: 2 } as const
 
@@ -31,9 +31,7 @@ export class Sections {
   }
 
   #add(bytes: Uint8Array): Uint8Array[] {
-    const joined = new Uint8Array(this.#bytes.byteLength + bytes.byteLength)
-    joined.set(this.#bytes)
-    joined.set(bytes, this.#bytes.byteLength)
+    const joined = joinBytes([this.#bytes, bytes])
     const sections: Uint8Array[] = []
     let at = 0
     // 0xff fills a packet up.

@@ -1,4 +1,5 @@
 /** From the payloads of elementary streams to samples: H.264 in Annex B, AAC in ADTS (ISO/IEC 13818-7), Opus. */
+import { joinBytes } from '../../core/bytes.ts'
 import { configOfAdts, formatOfAac, lengthOfAdts, withoutAdts } from '../../media/aac.ts'
 import { isAnnexBKeyframe, parameterSetsOf } from '../../media/h264.ts'
 import { durationOfOpus } from '../../media/opus.ts'
@@ -63,10 +64,7 @@ export class H264Stream implements ElementaryStream {
       return keyframe
     }
     if (this.#sets === undefined) return undefined
-    const whole = new Uint8Array(this.#sets.byteLength + keyframe.byteLength)
-    whole.set(this.#sets)
-    whole.set(keyframe, this.#sets.byteLength)
-    return whole
+    return joinBytes([this.#sets, keyframe])
   }
 
   broken(): void {
@@ -89,9 +87,7 @@ export class AacStream implements ElementaryStream {
   }
 
   push(data: Uint8Array, { timestamp }: PesTimes): void {
-    const joined = new Uint8Array(this.#rest.byteLength + data.byteLength)
-    joined.set(this.#rest)
-    joined.set(data, this.#rest.byteLength)
+    const joined = joinBytes([this.#rest, data])
     // A packet's time is that of the first frame that begins in it.
     const begins = this.#rest.byteLength
     let stated = timestamp

@@ -1,4 +1,5 @@
 /** Elements of WebM as they are written (RFC 8794, RFC 9559). */
+import { joinBytes } from '../../core/bytes.ts'
 import type { AudioTrack, VideoTrack } from '../../media/catalog.ts'
 import { parseCodec } from '../../media/codec.ts'
 import type { DecoderConfig } from '../decoder-config.ts'
@@ -61,7 +62,7 @@ export type Part = Uint8Array | readonly number[]
 
 export function element(id: number, parts: readonly Part[]): Uint8Array<ArrayBuffer> {
   const size = parts.reduce((sum, part) => sum + part.length, 0)
-  return join([bytesOfId(id), vint(size), ...parts])
+  return joinBytes([bytesOfId(id), vint(size), ...parts])
 }
 
 export const unsigned = (id: number, value: number): Uint8Array => element(id, [bigEndian(value)])
@@ -92,14 +93,4 @@ export function vint(value: number): number[] {
   while (bytes.length < length) bytes.unshift(0)
   bytes[0] = (bytes[0] ?? 0) | (1 << (8 - length))
   return bytes
-}
-
-export function join(parts: readonly Part[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    joined.set(part, at)
-    at += part.length
-  }
-  return joined
 }

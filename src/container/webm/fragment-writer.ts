@@ -2,11 +2,12 @@
  * WebM for Media Source Extensions (RFC 9559; the WebM byte stream format): a Segment of unknown size, one Cluster a
  * frame. Ticks are microseconds, so that no time is rounded; a block's time within its Cluster is then always 0.
  */
+import { joinBytes } from '../../core/bytes.ts'
 import type { AudioTrack, VideoTrack } from '../../media/catalog.ts'
 import { type DecoderConfig, decoderConfigOf, sameBytes } from '../decoder-config.ts'
 import type { FragmentFrame, FragmentWriter } from '../fragments.ts'
 import { ids } from './ebml.ts'
-import { bytesOfId, ebmlHeader, element, join, text, trackEntry, unsigned } from './elements.ts'
+import { bytesOfId, ebmlHeader, element, text, trackEntry, unsigned } from './elements.ts'
 
 const trackNumber = 1
 const nanosecondsOfTick = 1000
@@ -50,5 +51,5 @@ function header(track: VideoTrack | AudioTrack, config: DecoderConfig): Uint8Arr
   ])
   const tracks = element(ids.tracks, [trackEntry(track, config, trackNumber)])
   const segment = [...bytesOfId(ids.segment), 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
-  return join([ebmlHeader(), segment, info, tracks])
+  return joinBytes([ebmlHeader(), segment, info, tracks])
 }

@@ -231,13 +231,13 @@ function recordedSegment(
   next: RecordedFrame | undefined,
   { end, last }: { readonly end: Offset; readonly last: Millis },
 ): Segment {
-  const { offset, time, session, catalog, entry, frame } = keyframe
+  const { offset, time, session, catalog, frame } = keyframe
   const isSame = next?.session === session
   const begin = frame.decodeTimestamp ?? frame.timestamp
   const behind = isSame ? (next.frame.decodeTimestamp ?? next.frame.timestamp) : undefined
   const duration = behind === undefined ? Math.max(0, (next?.time ?? last) - time) * 1000 : behind - begin
   return {
-    ...{ slot: 0, first: offset, time, session, catalog, entry, parts: [], bytes: 0 },
+    ...{ slot: 0, first: offset, time, session, catalog, parts: [], bytes: 0 },
     ...{ end: next?.offset ?? end, duration },
   }
 }
